@@ -1,0 +1,266 @@
+//! Event records: a [`RecordHeader`], the body of its hook, then that body's variable parts, back to back in the order
+//! of their length members. Nothing follows them.
+
+/// Hook numbers (`RecordHeader::hook`, counter rows, bits of [`crate::map::FilterSlot::hooks`]).
+pub mod hook {
+    /// Programs started: `sched_process_exec`.
+    pub const EXEC: u8 = 0;
+    /// Processes made: `sched_process_fork`.
+    pub const FORK: u8 = 1;
+    /// Processes ended: `sched_process_exit`.
+    pub const EXIT: u8 = 2;
+    /// open, openat, openat2, creat.
+    pub const OPEN: u8 = 3;
+    /// connect.
+    pub const CONNECT: u8 = 4;
+    /// How many there are.
+    pub const COUNT: usize = 5;
+}
+
+/// Event types (`RecordHeader::event_type`): which system call it was.
+#[allow(missing_docs, reason = "the names are those of the system calls")]
+pub mod event {
+    pub const EXECVE: u8 = 0;
+    pub const EXECVEAT: u8 = 1;
+    pub const CLONE: u8 = 2;
+    pub const CLONE3: u8 = 3;
+    pub const FORK: u8 = 4;
+    pub const VFORK: u8 = 5;
+    pub const PROCEXIT: u8 = 6;
+    pub const OPEN: u8 = 7;
+    pub const OPENAT: u8 = 8;
+    pub const OPENAT2: u8 = 9;
+    pub const CREAT: u8 = 10;
+    pub const CONNECT: u8 = 11;
+}
+
+/// Something in the record did not fit (`RecordHeader::flags`).
+pub const TRUNCATED: u16 = 1 << 0;
+/// Set off by the agent itself to prove that the hook fires.
+pub const CANARY: u16 = 1 << 1;
+
+/// The file lies on no overlay.
+pub const LAYER_NONE: u8 = 0;
+/// On an overlay, unchanged from the image.
+pub const LAYER_LOWER: u8 = 1;
+/// On an overlay, written since the container started.
+pub const LAYER_UPPER: u8 = 2;
+
+/// `ExecBody::exe_flags`: the program lives in a memfd.
+pub const EXE_MEMFD: u8 = 1 << 0;
+/// `ExecBody::exe_flags`: the program's file has been unlinked.
+pub const EXE_DELETED: u8 = 1 << 1;
+
+/// `OpenBody::info`: the path is the opened file's own, not the argument.
+pub const OPEN_RESOLVED: u8 = 1 << 0;
+/// `OpenBody::info`: this call made the file (`FMODE_CREATED`).
+pub const OPEN_CREATED: u8 = 1 << 1;
+
+/// `ConnectBody::info`: the destination is the socket's own, not the argument.
+pub const CONNECT_FROM_SOCKET: u8 = 1 << 0;
+
+/// No login user id was set (`ExecBody::loginuid`), also when the kernel has none.
+pub const LOGINUID_UNSET: u32 = u32::MAX;
+
+/// Longest path in a record, in bytes (Linux' PATH_MAX without its NUL). Longer ones keep their end.
+pub const PATH_MAX: usize = 4095;
+/// Longest argument block in a record, in bytes. Longer ones keep their beginning.
+pub const ARGS_MAX: usize = 4096;
+/// Longest cgroup path in a record, in bytes; longer ones keep their end.
+pub const CGROUP_MAX: usize = 1024;
+/// Most path components that are walked.
+pub const COMPONENTS_MAX: usize = 64;
+
+wire! {
+    /// In front of every record.
+    pub struct RecordHeader {
+        /// Nanoseconds of CLOCK_BOOTTIME.
+        time: u64,
+        /// `start_boottime` of the acting thread's group leader; with `pid` the process' identity.
+        start_time: u64,
+        /// Id of the acting task's cgroup in the unified hierarchy.
+        cgroup: u64,
+        /// Process (thread group) id in the initial namespace.
+        pid: u32,
+        /// Thread id in the initial namespace.
+        tid: u32,
+        /// Real user id.
+        uid: u32,
+        /// Real group id.
+        gid: u32,
+        /// Generation of the filter that let it through.
+        generation: u32,
+        /// Of a canary: what it was armed with. Else 0.
+        nonce: u32,
+        /// Processor.
+        cpu: u16,
+        /// [`TRUNCATED`], [`CANARY`].
+        flags: u16,
+        /// One of [`hook`].
+        hook: u8,
+        /// One of [`event`].
+        event_type: u8,
+        /// Zero.
+        reserved: u16,
+    }
+
+    /// A program was started. Variable parts: cgroup, path, args, cwd, file.
+    pub struct ExecBody {
+        /// Inode number of the executable.
+        exe_ino: u64,
+        /// Its modification time, nanoseconds since 1970.
+        exe_mtime: u64,
+        /// Its change time, nanoseconds since 1970.
+        exe_ctime: u64,
+        /// Permitted capabilities, bit by number.
+        cap_permitted: u64,
+        /// Inheritable capabilities.
+        cap_inheritable: u64,
+        /// Effective capabilities.
+        cap_effective: u64,
+        /// The parent's `start_boottime` (its group leader's).
+        parent_start: u64,
+        /// Length of the whole argument block, before truncation.
+        args_total: u32,
+        /// Device of the executable's superblock, as `stat` encodes it.
+        exe_dev: u32,
+        /// Parent's process id.
+        ppid: u32,
+        /// Effective user id.
+        euid: u32,
+        /// Effective group id.
+        egid: u32,
+        /// Login user id or [`LOGINUID_UNSET`].
+        loginuid: u32,
+        /// Session id.
+        sid: u32,
+        /// Process group id.
+        pgid: u32,
+        /// Process id inside the process' own pid namespace.
+        vpid: u32,
+        /// Thread id inside it.
+        vtid: u32,
+        /// Process group id inside it.
+        vpgid: u32,
+        /// Session id inside it.
+        vsid: u32,
+        /// Parent's id inside it; 0 when the parent is outside.
+        pvpid: u32,
+        /// Controlling terminal as /proc/PID/stat encodes it; 0: none.
+        tty: u32,
+        /// Inode number of the mount namespace.
+        mnt_ns: u32,
+        /// Inode number of the pid namespace.
+        pid_ns: u32,
+        /// The thread's name after the exec, NUL-padded.
+        comm: [u8; 16],
+        /// `LAYER_*` of the executable.
+        layer: u8,
+        /// `EXE_*`.
+        exe_flags: u8,
+        /// Length of the cgroup's path.
+        cgroup_len: u16,
+        /// Length of the executable's path.
+        path_len: u16,
+        /// Length of the arguments, each ended by NUL.
+        args_len: u16,
+        /// Length of the working directory.
+        cwd_len: u16,
+        /// Length of the path as it was given to execve.
+        file_len: u16,
+        /// Zero.
+        reserved: u32,
+    }
+
+    /// A process was made by the header's process.
+    pub struct ForkBody {
+        /// The child's `start_boottime`.
+        child_start: u64,
+        /// The child's cgroup id.
+        child_cgroup: u64,
+        /// Flags of clone; 0 for fork.
+        flags: u64,
+        /// The child's process id.
+        child_pid: u32,
+        /// The child's thread id; differs from `child_pid` for a thread.
+        child_tid: u32,
+        /// The child's process id inside its own pid namespace.
+        child_vpid: u32,
+        /// Inode number of the child's pid namespace.
+        child_pid_ns: u32,
+        /// The parent that the child has (CLONE_PARENT makes it differ from the header's process).
+        ppid: u32,
+        /// The child's user id.
+        child_uid: u32,
+        /// `start_boottime` of that parent.
+        parent_start: u64,
+        /// The child's name, NUL-padded.
+        comm: [u8; 16],
+    }
+
+    /// The header's process has ended: its last thread has.
+    pub struct ExitBody {
+        /// As `wait` reports it: exit code << 8 | signal.
+        code: u32,
+        /// Zero.
+        reserved: u32,
+    }
+
+    /// A file was opened, or not. Variable parts: path, base.
+    pub struct OpenBody {
+        /// Inode number; 0 when it failed.
+        ino: u64,
+        /// The file descriptor, or minus the error number.
+        ret: u64,
+        /// Device of the file's superblock, as `stat` encodes it.
+        dev: u32,
+        /// `O_*` as given.
+        flags: u32,
+        /// Permission bits as given.
+        mode: u32,
+        /// The directory descriptor as given (AT_FDCWD is -100).
+        dirfd: u32,
+        /// `LAYER_*` of the file.
+        layer: u8,
+        /// `OPEN_*`.
+        info: u8,
+        /// Length of the path: the file's, or the argument when it failed.
+        path_len: u16,
+        /// Length of the directory that a relative argument starts from; only when it failed.
+        base_len: u16,
+        /// Zero.
+        reserved: u16,
+    }
+
+    /// A socket was connected, or not. Variable part: the path of a unix socket (abstract names begin with NUL).
+    pub struct ConnectBody {
+        /// 0, or minus the error number.
+        ret: u64,
+        /// Destination: IPv4 in the first four bytes, or IPv6. Network byte order.
+        addr: [u8; 16],
+        /// The socket's own address.
+        local_addr: [u8; 16],
+        /// The descriptor.
+        fd: u32,
+        /// `AF_*` of the destination.
+        family: u16,
+        /// `AF_*` of the socket.
+        sock_family: u16,
+        /// Destination port, host byte order.
+        port: u16,
+        /// The socket's own port, host byte order; 0: none yet.
+        local_port: u16,
+        /// `IPPROTO_*` of the socket; 0 for unix.
+        l4proto: u16,
+        /// `SOCK_*` of the socket; 0: not known.
+        sock_type: u16,
+        /// `CONNECT_*`.
+        info: u8,
+        /// Zero.
+        reserved: u8,
+        /// Length of the unix path.
+        path_len: u16,
+        /// Zero.
+        reserved2: u32,
+    }
+}

@@ -1,0 +1,191 @@
+//! The maps that user space shares, who caused an event, what passes, and the way into the ring.
+use crate::kernel::{self, Ptr};
+use agent_abi::{
+    map::{CanaryState, FilterSlot, HookCounters, feature},
+    record::{CANARY, RecordHeader, TRUNCATED, hook},
+};
+use aya_ebpf::{
+    helpers::generated,
+    macros::map,
+    maps::{Array, PerCpuArray, RingBuf},
+};
+
+/// `bpf_ringbuf_output`: wake nobody; wake surely. `bpf_ringbuf_query`: bytes that wait.
+const NO_WAKEUP: u64 = 1;
+const FORCE_WAKEUP: u64 = 2;
+const AVAILABLE: u64 = 0;
+
+/// Records. The loader sets the size.
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+/// Loss accounting by hook.
+#[map]
+static COUNTERS: PerCpuArray<HookCounters> = PerCpuArray::with_max_entries(hook::COUNT as u32, 0);
+/// The filters of two generations.
+#[map]
+static SLOTS: Array<FilterSlot> = Array::with_max_entries(2, 0);
+/// Which of the two is active.
+#[map]
+static ACTIVE: Array<u64> = Array::with_max_entries(1, 0);
+/// The canary that is armed.
+#[map]
+static CANARIES: Array<CanaryState> = Array::with_max_entries(1, 0);
+
+/// Who caused an event.
+#[derive(Clone, Copy)]
+pub struct Origin {
+    /// Of a canary, else 0.
+    pub nonce: u32,
+}
+
+/// Who the current task is to us: None when its events are left out.
+#[inline(always)]
+pub fn origin(pid_tgid: u64) -> Option<Origin> {
+    if (pid_tgid >> 32) as u32 != setting!(own_tgid) {
+        return Some(Origin { nonce: 0 });
+    }
+    if let Some(c) = canary()
+        && c.tid == pid_tgid as u32
+    {
+        return Some(Origin { nonce: c.nonce });
+    }
+    (setting!(features) & feature::EXCLUDE_OWN == 0).then_some(Origin { nonce: 0 })
+}
+
+/// The same for a process' exec and exit: a child of the thread that sets off canaries is one.
+#[inline(always)]
+pub fn origin_of_child(task: Ptr, pid_tgid: u64) -> Option<Origin> {
+    let parent = member!(Ptr, task, task_real_parent);
+    if let Some(c) = canary()
+        && c.tid == member!(u32, parent, task_pid)
+    {
+        return Some(Origin { nonce: c.nonce });
+    }
+    origin(pid_tgid)
+}
+
+#[inline(always)]
+fn canary() -> Option<CanaryState> {
+    CANARIES.get(0).copied().filter(|c| c.tid != 0)
+}
+
+/// The filter in force, read once per event.
+#[inline(always)]
+pub fn filter() -> Option<&'static FilterSlot> {
+    let active = *ACTIVE.get(0)? as u32 & 1;
+    // SAFETY: a map lives as long as the programs.
+    unsafe { SLOTS.get_ptr(active)?.as_ref() }
+}
+
+/// Whether the filter wants a hook at all.
+#[inline(always)]
+pub fn wants(filter: &FilterSlot, hook: u8) -> bool {
+    filter.hooks & (1 << hook) != 0
+}
+
+/// One event of a hook, counted as seen.
+pub struct Event {
+    counters: *mut HookCounters,
+    origin: Origin,
+    generation: u32,
+    hook: u8,
+}
+
+/// Adds one to a counter of this processor.
+macro_rules! count {
+    ($counters:expr, $f:ident) => {
+        // SAFETY: a map value of this processor; the programs of one hook do not nest.
+        unsafe { (*$counters).$f += 1 }
+    };
+}
+
+impl Event {
+    /// Counts an event as seen (canaries are not).
+    #[inline(always)]
+    pub fn seen(hook: u8, filter: &FilterSlot, origin: Origin) -> Option<Self> {
+        let counters = COUNTERS.get_ptr_mut(hook as u32)?;
+        if origin.nonce == 0 {
+            count!(counters, seen);
+        }
+        Some(Self { counters, origin, generation: filter.generation, hook })
+    }
+
+    /// Whether it is a canary, which passes every filter.
+    #[inline(always)]
+    pub fn is_canary(&self) -> bool {
+        self.origin.nonce != 0
+    }
+
+    /// Counts it as a 32-bit call, too.
+    #[inline(always)]
+    pub fn compat(&self) {
+        count!(self.counters, compat);
+    }
+
+    /// Counts it as filtered.
+    #[inline(always)]
+    pub fn filtered(&self) {
+        if !self.is_canary() {
+            count!(self.counters, filtered);
+        }
+    }
+
+    /// Counts it as dropped without trying: for what fails before the ring.
+    #[inline(always)]
+    pub fn dropped(&self) {
+        if !self.is_canary() {
+            count!(self.counters, dropped);
+        }
+    }
+
+    /// Fills in the header for the current task.
+    #[inline(always)]
+    pub fn header(&self, to: *mut RecordHeader, task: Ptr, pid_tgid: u64, event_type: u8, flags: u16) {
+        let canary = if self.is_canary() { CANARY } else { 0 };
+        // SAFETY: `to` points to a whole header in scratch or on the stack; the helpers take nothing.
+        unsafe {
+            let uid_gid = generated::bpf_get_current_uid_gid();
+            (*to).time = generated::bpf_ktime_get_boot_ns();
+            (*to).start_time = kernel::process_start(task);
+            (*to).cgroup = generated::bpf_get_current_cgroup_id();
+            (*to).pid = (pid_tgid >> 32) as u32;
+            (*to).tid = pid_tgid as u32;
+            (*to).uid = uid_gid as u32;
+            (*to).gid = (uid_gid >> 32) as u32;
+            (*to).generation = self.generation;
+            (*to).nonce = self.origin.nonce;
+            (*to).cpu = generated::bpf_get_smp_processor_id() as u16;
+            (*to).flags = flags | canary;
+            (*to).hook = self.hook;
+            (*to).event_type = event_type;
+            (*to).reserved = 0;
+        }
+    }
+
+    /// Puts a record into the ring and counts what became of it. What is no life-cycle event leaves the ring's reserve alone.
+    #[inline(always)]
+    pub fn submit(&self, record: *const u8, len: u64, flags: u16) {
+        let waiting = EVENTS.query(AVAILABLE);
+        if self.hook >= hook::OPEN && !self.is_canary() && waiting >= u64::from(setting!(reserve_at)) {
+            return self.dropped();
+        }
+        // A reader is woken each time that the waiting bytes cross a multiple of the threshold, not per event.
+        let step = u64::from(setting!(wake_at));
+        let wake = if (waiting & !(step - 1)) != ((waiting + len) & !(step - 1)) { FORCE_WAKEUP } else { NO_WAKEUP };
+        // SAFETY: `record` has `len` initialised bytes, which the verifier checks.
+        let done = unsafe {
+            generated::bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), record.cast_mut().cast(), len, wake)
+        };
+        if done != 0 {
+            return self.dropped();
+        }
+        if self.is_canary() {
+            count!(self.counters, canaries);
+            return;
+        }
+        count!(self.counters, submitted);
+        if flags & TRUNCATED != 0 {
+            count!(self.counters, truncated);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! All reads of kernel memory.
+//!
+//! `load!` reads directly through a pointer whose type the verifier knows (a tracepoint's argument, the current task, and
+//! what such point to), for a nanosecond; a bad address yields zero there as well. `member!` and `read` go through
+//! `bpf_probe_read_kernel` for any address, for ten times as much: so what lies side by side is read at once.
+//!
+//! Offsets and settings are `.rodata`: user space writes them before the load, and since the map is frozen the verifier
+//! knows each as a constant. A chain of reads over a pointer that has changed under us ends in zeroes, never in a fault.
+use agent_abi::{map::Settings, offsets::Offsets};
+use aya_ebpf::helpers::generated;
+
+/// An address in the kernel (or in user space, where said so). Never dereferenced directly.
+pub type Ptr = *const u8;
+
+// SAFETY: unique symbol names; the loader finds them by name.
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets::UNSET;
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub static SETTINGS: Settings =
+    Settings { own_tgid: 0, ring_size: 0, wake_at: 0, reserve_at: 0, features: 0, cgroup_subsys: 0 };
+
+/// The offset of a member, a constant to the verifier.
+macro_rules! off {
+    ($f:ident) => {
+        // SAFETY: a plain load from .rodata; volatile, since user space sets it after compilation.
+        unsafe { core::ptr::read_volatile(&raw const $crate::kernel::OFFSETS.$f) as usize }
+    };
+}
+/// Whether the running kernel has a member.
+macro_rules! has {
+    ($f:ident) => {
+        off!($f) != agent_abi::offsets::MISSING as usize
+    };
+}
+/// A setting, a constant to the verifier.
+macro_rules! setting {
+    ($f:ident) => {
+        // SAFETY: as off!.
+        unsafe { core::ptr::read_volatile(&raw const $crate::kernel::SETTINGS.$f) }
+    };
+}
+/// A member, read from the structure at an address.
+macro_rules! member {
+    ($t:ty, $base:expr, $f:ident) => {
+        $crate::kernel::read::<$t>($base, off!($f))
+    };
+}
+
+/// A member, loaded directly: only from a pointer that the verifier knows as that structure.
+macro_rules! load {
+    ($t:ty, $base:expr, $f:ident) => {
+        // SAFETY: the verifier proves that the pointer has the structure's type and the offset a member of that size; the kernel
+        // makes a fault on it a zero.
+        unsafe { core::ptr::read_volatile($base.add(off!($f)).cast::<$t>()) }
+    };
+}
+
+/// A `T` at `base + offset`; zero when that cannot be read. `T` is an integer, a pointer or an array of such.
+#[inline(always)]
+pub fn read<T: Copy>(base: Ptr, offset: usize) -> T {
+    let mut value = core::mem::MaybeUninit::<T>::uninit();
+    // SAFETY: the helper writes all size_of::<T>() bytes of `value`, zeroes when it fails; any bits are a valid T by contract.
+    unsafe {
+        generated::bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            base.wrapping_add(offset).cast(),
+        );
+        value.assume_init()
+    }
+}
+
+/// A `T` in user space; zero when that cannot be read.
+#[inline(always)]
+pub fn read_user<T: Copy>(base: Ptr, offset: usize) -> T {
+    let mut value = core::mem::MaybeUninit::<T>::uninit();
+    // SAFETY: as read().
+    unsafe {
+        generated::bpf_probe_read_user(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            base.wrapping_add(offset).cast(),
+        );
+        value.assume_init()
+    }
+}
+
+/// The current task.
+#[inline(always)]
+pub fn current() -> Ptr {
+    // SAFETY: the helper takes nothing and always returns the running task.
+    unsafe { generated::bpf_get_current_task_btf() as Ptr }
+}
+
+/// A register of the system call that `task` is in, 0 where the kernel does not tell.
+#[inline(always)]
+pub fn task_regs(task: Ptr) -> Ptr {
+    if setting!(features) & agent_abi::map::feature::TASK_PT_REGS == 0 {
+        return core::ptr::null();
+    }
+    // SAFETY: the helper takes a task that a tracepoint or bpf_get_current_task_btf gave.
+    unsafe { generated::bpf_task_pt_regs(task as *mut _) as Ptr }
+}
+
+/// The identity of a task's process: process id and its group leader's start.
+#[inline(always)]
+pub fn process_key(task: Ptr) -> (u32, u64) {
+    (member!(u32, task, task_tgid), member!(u64, member!(Ptr, task, task_group_leader), task_start_boottime))
+}
+
+/// When the process of a task that the verifier knows as one was started.
+#[inline(always)]
+pub fn process_start(task: Ptr) -> u64 {
+    let leader = load!(Ptr, task, task_group_leader);
+    load!(u64, leader, task_start_boottime)
+}
+
+/// The beginning of a structure, read at once into a buffer of [`WINDOW`] bytes.
+#[derive(Clone, Copy)]
+pub struct Window {
+    base: Ptr,
+    copy: Ptr,
+}
+
+/// What is asked of files, inodes and superblocks lies in their first bytes on all kernels so far.
+pub const WINDOW: usize = 128;
+
+impl Window {
+    /// Reads the first bytes of the structure at `base` to `buffer`, which has room for them.
+    #[inline(always)]
+    pub fn of(base: Ptr, buffer: *mut u8) -> Self {
+        // SAFETY: the helper writes WINDOW bytes, or zeroes; the verifier checks the buffer.
+        unsafe { generated::bpf_probe_read_kernel(buffer.cast(), WINDOW as u32, base.cast()) };
+        Self { base, copy: buffer }
+    }
+
+    /// A member at `offset`; read by itself when it lies further back.
+    #[inline(always)]
+    pub fn get<T: Copy>(&self, offset: usize) -> T {
+        if offset <= WINDOW - size_of::<T>() {
+            // SAFETY: inside of the buffer, as just checked; any bits are a valid T by contract, and members are aligned.
+            unsafe { core::ptr::read_volatile(self.copy.add(offset).cast::<T>()) }
+        } else {
+            read(self.base, offset)
+        }
+    }
+}
+/// A member out of a window.
+macro_rules! of_window {
+    ($t:ty, $window:expr, $f:ident) => {
+        $window.get::<$t>(off!($f))
+    };
+}
+/// `enum pid_type` (include/linux/pid_types.h, since 4.19).
+#[derive(Clone, Copy)]
+#[repr(usize)]
+pub enum PidType {
+    Tgid = 1,
+    Pgid = 2,
+    Sid = 3,
+}
+
+/// `signal->pids[kind]` of a task: a `struct pid`.
+#[inline(always)]
+pub fn signal_pid(signal: Ptr, kind: PidType) -> Ptr {
+    read(signal, off!(signal_pids) + kind as usize * 8)
+}
+
+/// How deep in pid namespaces a `struct pid` lies.
+#[inline(always)]
+pub fn pid_level(pid: Ptr) -> u32 {
+    member!(u32, pid, pid_level)
+}
+
+/// The number that `pid` has in the namespace `level` deep; 0 when it has none there.
+#[inline(always)]
+pub fn pid_nr(pid: Ptr, level: u32) -> u32 {
+    if pid_level(pid) < level { 0 } else { member!(u32, upid(pid, level), upid_nr) }
+}
+
+/// `pid->numbers[level]`. A pid namespace nests at most 32 deep (MAX_PID_NS_LEVEL).
+#[inline(always)]
+fn upid(pid: Ptr, level: u32) -> Ptr {
+    pid.wrapping_add(off!(pid_numbers)).wrapping_add((level & 63) as usize * off!(upid_size))
+}
+
+/// Inode number of the namespace that `pid` lives in.
+#[inline(always)]
+pub fn pid_ns_inum(pid: Ptr) -> u32 {
+    member!(u32, member!(Ptr, upid(pid, pid_level(pid)), upid_ns), pid_ns_inum)
+}
+
+/// The namespace itself, `level` deep: to compare.
+#[inline(always)]
+pub fn pid_ns_at(pid: Ptr, level: u32) -> Ptr {
+    member!(Ptr, upid(pid, level), upid_ns)
+}
+
+/// Kernel dev_t (major << 20 | minor) as `stat` encodes it (new_encode_dev of include/linux/kdev_t.h).
+#[inline(always)]
+pub fn encode_dev(dev: u32) -> u32 {
+    encode_major_minor(dev >> 20, dev & 0xf_ffff)
+}
+
+/// Major and minor as `stat` encodes them.
+#[inline(always)]
+pub fn encode_major_minor(major: u32, minor: u32) -> u32 {
+    (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
+}
+
+/// The unified hierarchy's `kernfs_node` of a task.
+#[inline(always)]
+pub fn default_cgroup_node(css_set: Ptr) -> Ptr {
+    member!(Ptr, member!(Ptr, css_set, css_set_dfl_cgrp), cgroup_kn)
+}
+
+/// The `kernfs_node` of a task's cgroup in the hierarchy of `SETTINGS.cgroup_subsys`.
+#[inline(always)]
+pub fn subsystem_cgroup_node(css_set: Ptr) -> Ptr {
+    let css: Ptr = read(css_set, off!(css_set_subsys) + (setting!(cgroup_subsys) as usize) * 8);
+    member!(Ptr, member!(Ptr, css, css_cgroup), cgroup_kn)
+}

@@ -1,0 +1,168 @@
+//! open, openat, openat2, creat.
+use crate::{
+    arch,
+    emit::Event,
+    file,
+    kernel::{self, Ptr},
+    path::{self, Path},
+    scratch::{self, Scratch},
+    syscalls::Call,
+};
+use agent_abi::{
+    map::open as class,
+    record::{LAYER_NONE, OPEN_CREATED, OPEN_RESOLVED, OpenBody, RecordHeader, event},
+};
+
+const FIXED: usize = size_of::<RecordHeader>() + size_of::<OpenBody>();
+
+const O_RDONLY: u32 = 0o0;
+const O_WRONLY: u32 = 0o1;
+const O_RDWR: u32 = 0o2;
+const O_ACCMODE: u32 = 0o3;
+const O_CREAT: u32 = 0o100;
+const O_TRUNC: u32 = 0o1000;
+/// `__O_TMPFILE | O_DIRECTORY`.
+const O_TMPFILE: u32 = 0o20_200_000;
+/// `FMODE_CREATED` (include/linux/fs.h).
+const FMODE_CREATED: u32 = 0x10_0000;
+/// What is walked: nothing, the opened file, the directory that a relative path starts from.
+const NOWHERE: u64 = 0;
+const FILE: u64 = 1;
+const BASE: u64 = 2;
+const AT_FDCWD: u32 = -100i32 as u32;
+
+/// The call's arguments, whichever call it was.
+struct Arguments {
+    dirfd: u32,
+    path: Ptr,
+    flags: u32,
+    mode: u32,
+}
+
+#[inline(always)]
+fn arguments(call: &Call) -> Arguments {
+    let [a, b, c, d] = arch::arguments(call.regs, call.compat);
+    match call.event_type {
+        event::OPEN => Arguments { dirfd: AT_FDCWD, path: a as Ptr, flags: b as u32, mode: c as u32 },
+        event::CREAT => {
+            Arguments { dirfd: AT_FDCWD, path: a as Ptr, flags: O_CREAT | O_WRONLY | O_TRUNC, mode: b as u32 }
+        }
+        event::OPENAT2 => {
+            // struct open_how: flags, mode, resolve.
+            let how: [u64; 2] = kernel::read_user(c as Ptr, 0);
+            Arguments { dirfd: a as u32, path: b as Ptr, flags: how[0] as u32, mode: how[1] as u32 }
+        }
+        _ => Arguments { dirfd: a as u32, path: b as Ptr, flags: c as u32, mode: d as u32 },
+    }
+}
+
+/// Whether any rule may want an open of its class: a superset of what the rules say.
+#[inline(always)]
+fn passes(wanted: u32, flags: u32, ret: i64) -> bool {
+    // Access mode 3 is neither: it checks for both and grants ioctl only.
+    let access = match flags & O_ACCMODE {
+        O_RDONLY => class::READ,
+        O_WRONLY => class::WRITE,
+        O_RDWR => class::READ | class::WRITE,
+        _ => 0,
+    };
+    let create = if flags & O_CREAT != 0 || flags & O_TMPFILE == O_TMPFILE { class::CREATE } else { 0 };
+    let failed = if ret < 0 { class::FAILED } else { 0 };
+    wanted >> (access | create | failed) & 1 != 0
+}
+
+/// One call has ended.
+#[inline(always)]
+pub fn open(this: &Event, call: &Call, wanted: u32) -> Option<()> {
+    let arguments = arguments(call);
+    if !this.is_canary() && !passes(wanted, arguments.flags, call.ret) {
+        this.filtered();
+        return None;
+    }
+    let Some(s) = scratch::syscall(FIXED) else {
+        this.dropped();
+        return None;
+    };
+    // SAFETY: `out` is longer than FIXED and aligned to 8; the header is followed by the body.
+    let (header, body) = unsafe {
+        let out = (&raw mut (*s).out).cast::<u8>();
+        (out.cast::<RecordHeader>(), out.add(size_of::<RecordHeader>()).cast::<OpenBody>())
+    };
+    // SAFETY: `body` points into the scratch.
+    unsafe {
+        (*body).ret = call.ret as u64;
+        (*body).flags = arguments.flags;
+        (*body).mode = arguments.mode;
+        (*body).dirfd = arguments.dirfd;
+        (*body).reserved = 0;
+    }
+    let file = if call.ret < 0 { core::ptr::null() } else { file::by_fd(call.task, call.ret as u32) };
+    if file.is_null() {
+        unresolved(s, body, call.task, &arguments);
+    } else {
+        resolved(s, body, file);
+    }
+    // One walk for both, and what it is for read back from memory: so the verifier goes through it once.
+    let walked = if get!(s, walk) == NOWHERE {
+        0
+    } else {
+        path::climb(s);
+        scratch::append_path(s)
+    };
+    // SAFETY: `body` points into the scratch.
+    unsafe {
+        if get!(s, walk) == FILE {
+            (*body).path_len = walked;
+        } else {
+            (*body).base_len = walked;
+        }
+    }
+    let flags = get!(s, flags) as u16;
+    this.header(header, call.task, call.pid_tgid, call.event_type, flags);
+    this.submit(header.cast(), scratch::len(s), flags);
+    Some(())
+}
+
+/// The opened file's own facts, and its path for walking. Another thread may have closed or replaced the descriptor by now:
+/// then they are those of its successor.
+#[inline(always)]
+fn resolved(s: *mut Scratch, body: *mut OpenBody, file: Ptr) {
+    let file = scratch::window::<0>(s, file);
+    let place = file::place(s, of_window!(Ptr, file, file_inode));
+    let created = of_window!(u32, file, file_mode) & FMODE_CREATED != 0;
+    // SAFETY: `body` points into the scratch.
+    unsafe {
+        (*body).ino = place.ino;
+        (*body).dev = place.dev;
+        (*body).layer = place.layer;
+        (*body).info = OPEN_RESOLVED | if created { OPEN_CREATED } else { 0 };
+        (*body).base_len = 0;
+    }
+    path::begin(s, of_window!(Path, file, file_path));
+    set!(s, walk, FILE);
+}
+
+/// What was asked for; the directory that a relative path starts from, for walking.
+#[inline(always)]
+fn unresolved(s: *mut Scratch, body: *mut OpenBody, task: Ptr, arguments: &Arguments) {
+    let path_len = scratch::append_user_str(s, arguments.path);
+    // SAFETY: `body` points into the scratch.
+    unsafe {
+        (*body).ino = 0;
+        (*body).dev = 0;
+        (*body).layer = LAYER_NONE;
+        (*body).info = 0;
+        (*body).path_len = path_len;
+    }
+    if kernel::read_user::<u8>(arguments.path, 0) == b'/' {
+        set!(s, walk, NOWHERE);
+        return;
+    }
+    let base = if arguments.dirfd == AT_FDCWD {
+        path::of_cwd(task)
+    } else {
+        path::of_file(file::by_fd(task, arguments.dirfd))
+    };
+    path::begin(s, base);
+    set!(s, walk, BASE);
+}

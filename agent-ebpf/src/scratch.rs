@@ -1,0 +1,208 @@
+//! Where a record is put together: one per processor and program.
+//!
+//! What is read back from here is unknown to the verifier, so its states converge after each branch: walks stay linear in
+//! their bound. Hence the volatile accesses of `get!` and `set!`.
+use crate::kernel::{Ptr, WINDOW, Window};
+use agent_abi::record::TRUNCATED;
+use aya_ebpf::{helpers::generated, macros::map, maps::PerCpuArray};
+
+/// Where variable parts may begin (a mask), and the most that one copy takes (a mask).
+const BEGIN_MASK: u64 = 0x3fff;
+const PART_MASK: u64 = 0x1fff;
+/// The path under construction grows down from here.
+pub const PATH_END: u64 = 4096;
+const PATH_MASK: u64 = PATH_END - 1;
+/// A path component is at most this long (NAME_MAX).
+pub const NAME_MASK: u64 = 0xff;
+
+/// The building site.
+#[repr(C, align(8))]
+pub struct Scratch {
+    /// The record.
+    pub out: [u8; (BEGIN_MASK + PART_MASK + 2) as usize],
+    /// A path, built from its end.
+    pub path: [u8; (PATH_END + NAME_MASK + 1) as usize],
+    /// One component of a cgroup's path.
+    pub window: [u8; 256],
+    /// Beginnings of structures: of a file, an inode, a superblock.
+    pub windows: [[u8; WINDOW]; 3],
+    /// Bytes of `out` in use.
+    pub len: u64,
+    /// Begin of the path in `path`.
+    pub at: u64,
+    /// Walks: where we are.
+    pub dentry: Ptr,
+    /// Walks: in which `struct mount`.
+    pub mount: Ptr,
+    /// Walks: that mount's parent, mount point and root.
+    pub parent: Ptr,
+    pub mountpoint: Ptr,
+    pub root: Ptr,
+    /// Walks: what for.
+    pub walk: u64,
+    /// Flags for the header.
+    pub flags: u64,
+}
+// SAFETY: each processor has its own, and a program is never entered twice on one processor (the kernel refuses it).
+unsafe impl Sync for Scratch {}
+
+#[map]
+static EXEC_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static SYSCALL_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Reads a member of the scratch.
+macro_rules! get {
+    ($s:expr, $f:ident) => {
+        // SAFETY: the scratch is a map value that the verifier checks each access to.
+        unsafe { core::ptr::read_volatile(&raw const (*$s).$f) }
+    };
+}
+/// Writes a member of the scratch.
+macro_rules! set {
+    ($s:expr, $f:ident, $v:expr) => {{
+        let value = $v;
+        // SAFETY: as get!.
+        unsafe { core::ptr::write_volatile(&raw mut (*$s).$f, value) }
+    }};
+}
+
+/// The scratch of the exec program, with `fixed` bytes taken.
+#[inline(always)]
+pub fn exec(fixed: usize) -> Option<*mut Scratch> {
+    EXEC_SCRATCH.get_ptr_mut(0).inspect(|s| begin(*s, fixed))
+}
+
+/// The scratch of the system call program, with `fixed` bytes taken.
+#[inline(always)]
+pub fn syscall(fixed: usize) -> Option<*mut Scratch> {
+    SYSCALL_SCRATCH.get_ptr_mut(0).inspect(|s| begin(*s, fixed))
+}
+
+/// Bytes of the record so far.
+#[inline(always)]
+pub fn len(s: *mut Scratch) -> u64 {
+    let len = get!(s, len);
+    // Never more than that, which only the verifier does not know.
+    if len > BEGIN_MASK + PART_MASK { BEGIN_MASK + PART_MASK } else { len }
+}
+
+/// The beginning of a structure, through one of the three windows.
+#[inline(always)]
+pub fn window<const SLOT: usize>(s: *mut Scratch, base: Ptr) -> Window {
+    const { assert!(SLOT < 3) };
+    // SAFETY: one of the three buffers.
+    Window::of(base, unsafe { (&raw mut (*s).windows).cast::<[u8; WINDOW]>().add(SLOT).cast() })
+}
+
+#[inline(always)]
+fn begin(s: *mut Scratch, fixed: usize) {
+    set!(s, len, fixed as u64);
+    set!(s, flags, 0);
+}
+
+/// Marks the record as truncated.
+#[inline(always)]
+pub fn truncated(s: *mut Scratch) {
+    set!(s, flags, get!(s, flags) | TRUNCATED as u64);
+}
+
+/// Where the next part goes; None when there is no room for one.
+#[inline(always)]
+fn next(s: *mut Scratch) -> Option<*mut u8> {
+    let len = get!(s, len);
+    if len > BEGIN_MASK {
+        truncated(s);
+        return None;
+    }
+    // SAFETY: masked, so `out` has room for one whole part from there.
+    Some(unsafe { (&raw mut (*s).out).cast::<u8>().add((len & BEGIN_MASK) as usize) })
+}
+
+/// Counts a part that was written; its length.
+#[inline(always)]
+fn took(s: *mut Scratch, n: u64) -> u16 {
+    set!(s, len, get!(s, len) + n);
+    n as u16
+}
+
+/// Appends `len` bytes of the user space of the current task; 0 when they cannot be read.
+#[inline(always)]
+pub fn append_user(s: *mut Scratch, from: Ptr, len: u64) -> u16 {
+    let Some(to) = next(s) else { return 0 };
+    let n = len & PART_MASK;
+    // SAFETY: `to` has room for PART_MASK bytes.
+    if unsafe { generated::bpf_probe_read_user(to.cast(), n as u32, from.cast()) } != 0 {
+        truncated(s);
+        return 0;
+    }
+    took(s, n)
+}
+
+/// Appends a string of user space without its NUL, at most 4095 bytes of it.
+#[inline(always)]
+pub fn append_user_str(s: *mut Scratch, from: Ptr) -> u16 {
+    append_user_str_max(s, from, PATH_END - 1)
+}
+
+/// The same, at most `max` bytes (at most 4095) of it.
+#[inline(always)]
+pub fn append_user_str_max(s: *mut Scratch, from: Ptr, max: u64) -> u16 {
+    let Some(to) = next(s) else { return 0 };
+    // SAFETY: `to` has room for PART_MASK bytes, which is more than the size given.
+    string(s, unsafe { generated::bpf_probe_read_user_str(to.cast(), ((max + 1) & PART_MASK) as u32, from.cast()) })
+}
+
+/// Appends a string of the kernel without its NUL, at most 4095 bytes of it.
+#[inline(always)]
+pub fn append_kernel_str(s: *mut Scratch, from: Ptr) -> u16 {
+    let Some(to) = next(s) else { return 0 };
+    // SAFETY: as append_user_str.
+    string(s, unsafe { generated::bpf_probe_read_kernel_str(to.cast(), PATH_END as u32, from.cast()) })
+}
+
+/// What a string helper returned: length with NUL, or an error.
+#[inline(always)]
+fn string(s: *mut Scratch, ret: i64) -> u16 {
+    if ret <= 0 || ret > PATH_END as i64 {
+        return 0;
+    }
+    // A string of exactly the bound may go on (PATH_MAX of the kernel is the same, so that it cannot for paths).
+    took(s, ret as u64 - 1)
+}
+
+/// Appends the path that a walk has left.
+#[inline(always)]
+pub fn append_path(s: *mut Scratch) -> u16 {
+    let at = get!(s, at);
+    if at >= PATH_END {
+        return 0;
+    }
+    let Some(to) = next(s) else { return 0 };
+    let n = (PATH_END - at) & PART_MASK;
+    // SAFETY: both lie in the scratch: `to` has room for PART_MASK bytes; the source is masked.
+    unsafe {
+        let from = (&raw const (*s).path).cast::<u8>().add((at & PATH_MASK) as usize);
+        generated::bpf_probe_read_kernel(to.cast(), n as u32, from.cast());
+    }
+    took(s, n)
+}
+
+/// Puts `/` and a name of `len` bytes in front of the path; false when there is no room.
+#[inline(always)]
+pub fn prepend(s: *mut Scratch, name: Ptr, len: u64) -> bool {
+    let at = get!(s, at);
+    if len > NAME_MASK || at < len + 1 {
+        truncated(s);
+        return false;
+    }
+    set!(s, at, at - len - 1);
+    let at = get!(s, at) & PATH_MASK;
+    // SAFETY: masked; behind PATH_END the buffer has room for one more name.
+    unsafe {
+        let to = (&raw mut (*s).path).cast::<u8>().add(at as usize);
+        *to = b'/';
+        generated::bpf_probe_read_kernel(to.add(1).cast(), (len & NAME_MASK) as u32, name.cast());
+    }
+    true
+}

@@ -1,0 +1,4 @@
+//! `eyas-agent`: see `agent::cli`.
+fn main() -> std::process::ExitCode {
+    agent::cli::main()
+}

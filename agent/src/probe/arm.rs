@@ -1,0 +1,207 @@
+//! The loaded programs: attaching, widening, narrowing, counters, status.
+use super::{
+    Backend, HookCheck, HookCounters, HookStatus, KernelFilter, Options, ProbeError, Ring,
+    canary::{self, Board, CanaryMap},
+    gate::Gate,
+    loader::{self, Loaded, Program, Value, chain},
+};
+use agent_abi::map;
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray},
+    programs::{BtfTracePoint, tp_btf::BtfTracePointLinkId},
+};
+use engine::event::Hook;
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The loaded programs and their maps. Dropping it detaches all.
+pub struct Probe {
+    ebpf: Ebpf,
+    gate: Gate,
+    counters: PerCpuArray<MapData, Value<map::HookCounters>>,
+    canaries: CanaryMap,
+    board: Arc<Board>,
+    ring: Option<(MapData, usize)>,
+    attached: BTreeMap<Program, BtfTracePointLinkId>,
+    refused: Vec<(Program, String)>,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probe").field("filter", self.gate.filter()).finish_non_exhaustive()
+    }
+}
+
+/// The program that serves a hook.
+const fn program(hook: Hook) -> Program {
+    match hook {
+        Hook::Exec => Program::Exec,
+        Hook::Fork => Program::Fork,
+        Hook::Exit => Program::Exit,
+        Hook::Open | Hook::Connect => Program::SysExit,
+    }
+}
+
+impl Probe {
+    /// Loads the programs; attaches nothing.
+    ///
+    /// # Errors
+    /// No BTF, no permission, or the kernel refuses a life-cycle program. Other refused programs show in
+    /// [`Self::hook_status`].
+    pub fn load(options: &Options) -> Result<Self, ProbeError> {
+        let Loaded { ebpf, maps, refused } = loader::load(options.ring_size, options.exclude_self)?;
+        let life_cycle = Hook::ALL.iter().copied().filter(|h| h.is_life_cycle());
+        for hook in life_cycle {
+            if let Some((_, reason)) = refused.iter().find(|(p, _)| *p == program(hook)) {
+                return Err(ProbeError::Hook { hook, reason: reason.clone() });
+            }
+        }
+        Ok(Self {
+            ebpf,
+            gate: Gate::new(maps.slots, maps.active),
+            counters: maps.counters,
+            canaries: Mutex::new(maps.canaries),
+            board: Arc::default(),
+            ring: Some((maps.ring, maps.ring_size)),
+            attached: BTreeMap::new(),
+            refused,
+        })
+    }
+
+    /// Attaches what `filter` newly needs and lets through what the filter in force or `filter` wants. Records keep the old
+    /// generation. The caller then swaps its rules and calls [`Self::narrow`]. Hooks that this kernel cannot serve are left
+    /// out; [`Self::hook_status`] names them.
+    ///
+    /// # Errors
+    /// A program cannot be attached or the filter not be set; the old filter is then still in force.
+    pub fn widen(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
+        for hook in Hook::ALL.iter().copied().filter(|h| h.is_life_cycle() || filter.hooks.contains(h)) {
+            self.attach(hook)?;
+        }
+        let both = self.gate.filter().union(filter);
+        self.gate.set(both)
+    }
+
+    /// Lets through only what `filter` wants, stamps its generation, detaches what it does not need.
+    ///
+    /// # Errors
+    /// The filter cannot be set or a program not be detached; what was let through before still is.
+    pub fn narrow(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
+        self.gate.set(filter.clone())?;
+        let unneeded: Vec<Program> = self
+            .attached
+            .keys()
+            .copied()
+            .filter(|p| !Hook::ALL.iter().any(|h| program(*h) == *p && (h.is_life_cycle() || filter.hooks.contains(h))))
+            .collect();
+        for program in unneeded {
+            let Some(link) = self.attached.remove(&program) else { continue };
+            self.program(program)?
+                .detach(link)
+                .map_err(|e| ProbeError::Map { what: "detach a program", reason: chain(&e) })?;
+        }
+        Ok(())
+    }
+
+    fn program(&mut self, which: Program) -> Result<&mut BtfTracePoint, ProbeError> {
+        self.ebpf
+            .program_mut(which.symbol())
+            .and_then(|p| p.try_into().ok())
+            .ok_or_else(|| ProbeError::Object(format!("no program {} in it", which.symbol())))
+    }
+
+    fn attach(&mut self, hook: Hook) -> Result<(), ProbeError> {
+        let which = program(hook);
+        if self.attached.contains_key(&which) || self.refused.iter().any(|(p, _)| *p == which) {
+            return Ok(());
+        }
+        let link = self.program(which)?.attach().map_err(|e| ProbeError::Hook { hook, reason: chain(&e) })?;
+        self.attached.insert(which, link);
+        Ok(())
+    }
+
+    /// Counters of all hooks.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn counters(&self) -> Result<Vec<HookCounters>, ProbeError> {
+        Hook::ALL.iter().map(|hook| self.counters_of(*hook)).collect()
+    }
+
+    fn counters_of(&self, hook: Hook) -> Result<HookCounters, ProbeError> {
+        let per_cpu = self
+            .counters
+            .get(&(hook as u32), 0)
+            .map_err(|e| ProbeError::Map { what: "read the counters", reason: chain(&e) })?;
+        let sum = |f: fn(&map::HookCounters) -> u64| per_cpu.iter().map(|v| f(&v.0)).sum();
+        Ok(HookCounters {
+            hook,
+            seen: sum(|c| c.seen),
+            filtered: sum(|c| c.filtered),
+            shed: sum(|c| c.shed),
+            dropped: sum(|c| c.dropped),
+            submitted: sum(|c| c.submitted),
+            truncated: sum(|c| c.truncated),
+            compat: sum(|c| c.compat),
+            canaries: sum(|c| c.canaries),
+        })
+    }
+
+    /// The reader's end; there is one. `None` from the second call on.
+    ///
+    /// # Errors
+    /// The ring cannot be polled.
+    pub fn take_ring(&mut self) -> Result<Option<Ring>, ProbeError> {
+        self.ring.take().map(|(map, size)| Ring::new(map, size, Arc::clone(&self.board))).transpose()
+    }
+
+    /// Sets off a canary for each attached hook, from the calling thread (blocks for some milliseconds, not to be called
+    /// by the thread that drains). Whether it came through shows in [`Self::hook_status`] once the ring was drained.
+    ///
+    /// # Errors
+    /// A canary could not be set off; the others have been.
+    pub fn fire_canaries(&self) -> Result<(), ProbeError> {
+        let hooks: Vec<Hook> = Hook::ALL.iter().copied().filter(|h| self.is_attached(*h)).collect();
+        canary::fire(&self.canaries, &self.board, &hooks)
+    }
+
+    fn is_attached(&self, hook: Hook) -> bool {
+        self.attached.contains_key(&program(hook)) && (hook.is_life_cycle() || self.gate.filter().hooks.contains(&hook))
+    }
+
+    /// How each hook stands.
+    #[must_use]
+    pub fn hook_status(&self) -> Vec<HookStatus> {
+        let status = |hook: &Hook| {
+            let HookCheck { hook, backend, reason } = self.check(*hook);
+            let (attached, last_proven) = (self.is_attached(hook), self.board.last_proven(hook));
+            HookStatus { hook, backend, reason, attached, last_proven }
+        };
+        Hook::ALL.iter().map(status).collect()
+    }
+
+    fn check(&self, hook: Hook) -> HookCheck {
+        let which = program(hook);
+        match self.refused.iter().find(|(p, _)| *p == which) {
+            Some((_, reason)) => HookCheck { hook, backend: Backend::Unavailable, reason: reason.clone() },
+            None => HookCheck {
+                hook,
+                backend: Backend::Baseline,
+                reason: format!("the raw tracepoint {} takes our program", which.tracepoint()),
+            },
+        }
+    }
+}
+
+/// What this kernel can do, by trial loads.
+#[must_use]
+pub fn check() -> Vec<HookCheck> {
+    match Probe::load(&Options { ring_size: 0, ..Options::default() }) {
+        Ok(probe) => Hook::ALL.iter().map(|hook| probe.check(*hook)).collect(),
+        Err(error) => Hook::ALL
+            .iter()
+            .map(|hook| HookCheck { hook: *hook, backend: Backend::Unavailable, reason: error.to_string() })
+            .collect(),
+    }
+}

@@ -1,0 +1,112 @@
+//! Canaries: harmless calls of our own that prove that a hook fires, from the kernel through the ring.
+//!
+//! Flow: the thread that sets them off puts its id and a nonce into a map; the programs let its calls and its children's
+//! through whatever the filter says, mark them and count them apart; the reader of the ring decodes them, compares nonce and
+//! content, and notes the time here.
+use super::{
+    ProbeError,
+    loader::{Value, chain},
+    record::{Body, decode},
+};
+use agent_abi::map::CanaryState;
+use aya::maps::{Array, MapData};
+use engine::event::Hook;
+use parking_lot::Mutex;
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io,
+    net::{Ipv4Addr, UdpSocket},
+    os::unix::process::CommandExt as _,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::SystemTime,
+};
+
+/// `argv[0]` of the child that proves exec, fork and exit.
+const CHILD: &str = "eyas-canary";
+/// Opened to prove open: there wherever /proc is, and of no interest to anybody.
+const FILE: &str = "/proc/sys/kernel/osrelease";
+/// Connected to (UDP: nothing is sent) to prove connect: the discard service.
+const PORT: u16 = 9;
+
+/// Whether this process is the child of a canary: it should end at once. To be asked first in `main`.
+#[must_use]
+pub fn is_canary_child() -> bool {
+    std::env::args_os().next().is_some_and(|arg| arg == OsStr::new(CHILD))
+}
+
+/// What canaries have proven, shared between who sets them off and who reads the ring.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    nonce: AtomicU32,
+    proven: Mutex<[Option<SystemTime>; Hook::ALL.len()]>,
+}
+
+impl Board {
+    /// When a hook was last proven.
+    pub(super) fn last_proven(&self, hook: Hook) -> Option<SystemTime> {
+        self.proven.lock()[hook as usize]
+    }
+
+    /// Looks at a canary's record.
+    pub(super) fn note(&self, bytes: &[u8]) {
+        let record = match decode(bytes) {
+            Ok(record) => record,
+            Err(error) => return tracing::warn!(%error, "a canary came back damaged"),
+        };
+        let expected = match &record.body {
+            Body::Exec(exec) => exec.args.starts_with(CHILD.as_bytes()),
+            Body::Fork(_) | Body::Exit(_) => true,
+            Body::Open(open) => open.resolved && open.path == FILE.as_bytes(),
+            Body::Connect(c) => c.addr == Some(Ipv4Addr::LOCALHOST.into()) && c.port == PORT,
+        };
+        // The child opens its libraries as a canary, too: not what we look for.
+        if expected && record.header.nonce == self.nonce.load(Ordering::Acquire) {
+            self.proven.lock()[record.header.hook as usize] = Some(SystemTime::now());
+        }
+    }
+}
+
+/// The map that arms canaries.
+pub(super) type CanaryMap = Mutex<Array<MapData, Value<CanaryState>>>;
+
+/// Sets off one canary for each of `hooks` from this thread.
+pub(super) fn fire(map: &CanaryMap, board: &Board, hooks: &[Hook]) -> Result<(), ProbeError> {
+    let failed = |e: aya::maps::MapError| ProbeError::Map { what: "arm the canaries", reason: chain(&e) };
+    // One at a time; the lock is held while they fly.
+    let mut map = map.lock();
+    let nonce = board.nonce.load(Ordering::Acquire).wrapping_add(1).max(1);
+    board.nonce.store(nonce, Ordering::Release);
+    let tid = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
+    map.set(0, Value(CanaryState { tid, nonce }), 0).map_err(failed)?;
+    let child = hooks.iter().find(|h| h.is_life_cycle()).map(|h| (*h, child()));
+    let others = hooks.iter().filter(|h| !h.is_life_cycle()).map(|h| (*h, call(*h)));
+    let results: Vec<_> = child.into_iter().chain(others).collect();
+    map.set(0, Value(CanaryState { tid: 0, nonce: 0 }), 0).map_err(failed)?;
+    match results.into_iter().find_map(|(hook, result)| Some((hook, result.err()?))) {
+        Some((hook, source)) => Err(ProbeError::Canary { hook, source }),
+        None => Ok(()),
+    }
+}
+
+/// Forks, executes, exits.
+fn child() -> io::Result<()> {
+    // Its exit status does not matter: that it ran is what counts.
+    Command::new("/proc/self/exe")
+        .arg0(CHILD)
+        .arg(CHILD)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map(|_| ())
+}
+
+fn call(hook: Hook) -> io::Result<()> {
+    match hook {
+        Hook::Open => File::open(FILE).map(|_| ()),
+        Hook::Connect => UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.connect((Ipv4Addr::LOCALHOST, PORT)),
+        Hook::Exec | Hook::Fork | Hook::Exit => Ok(()),
+    }
+}

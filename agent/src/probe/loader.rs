@@ -1,0 +1,256 @@
+//! Loading: object, offsets, settings, verifier. Nothing is attached here.
+use super::{ProbeError, symbols::Kernel};
+use agent_abi::{
+    Wire,
+    map::{CanaryState, FilterSlot, HookCounters, Settings, feature},
+};
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{Array, Map, MapData, PerCpuArray},
+    programs::{BtfTracePoint, ProgramError},
+};
+use std::{io, thread};
+
+/// The programs, built by build.rs.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
+
+/// Smallest ring: one page.
+const MIN_RING: usize = 4096;
+/// Largest: the kernel keeps positions of a ring in pages of 32 bits; far beyond what is useful.
+const MAX_RING: usize = 1 << 30;
+/// Waiting bytes at which the reader is woken: beyond, wake-ups cost less than the records.
+const WAKE_AT: usize = 128 << 10;
+
+/// A wire type as aya wants map values.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct Value<T: Wire>(pub(super) T);
+// SAFETY: Wire promises what Pod asks for: a plain value without padding or pointers.
+unsafe impl<T: Wire> aya::Pod for Value<T> {}
+
+/// A program and the tracepoint that it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Program {
+    Exec,
+    Fork,
+    Exit,
+    SysExit,
+}
+
+impl Program {
+    pub(super) const ALL: [Self; 4] = [Self::Exec, Self::Fork, Self::Exit, Self::SysExit];
+
+    /// The program's symbol.
+    pub(super) const fn symbol(self) -> &'static str {
+        match self {
+            Self::Exec => "on_exec",
+            Self::Fork => "on_fork",
+            Self::Exit => "on_exit",
+            Self::SysExit => "on_sys_exit",
+        }
+    }
+
+    /// The tracepoint.
+    pub(super) const fn tracepoint(self) -> &'static str {
+        match self {
+            Self::Exec => "sched_process_exec",
+            Self::Fork => "sched_process_fork",
+            Self::Exit => "sched_process_exit",
+            Self::SysExit => "sys_exit",
+        }
+    }
+}
+
+/// The maps that user space works with.
+pub(super) struct Maps {
+    pub(super) slots: Array<MapData, Value<FilterSlot>>,
+    pub(super) active: Array<MapData, u64>,
+    pub(super) canaries: Array<MapData, Value<CanaryState>>,
+    pub(super) counters: PerCpuArray<MapData, Value<HookCounters>>,
+    pub(super) ring: MapData,
+    /// Bytes that the ring holds.
+    pub(super) ring_size: usize,
+}
+
+/// What loading yields.
+pub(super) struct Loaded {
+    pub(super) ebpf: Ebpf,
+    pub(super) maps: Maps,
+    /// Why a program could not be loaded, by program.
+    pub(super) refused: Vec<(Program, String)>,
+}
+
+/// Loads all programs.
+///
+/// # Errors
+/// No type information, no permission, or an object that does not load. A single program that the verifier refuses is no
+/// error here.
+pub(super) fn load(ring_size: usize, exclude_self: bool) -> Result<Loaded, ProbeError> {
+    // Both parse the same megabytes, for different things.
+    let (kernel, btf) = thread::scope(|scope| {
+        let own = scope.spawn(Kernel::running);
+        let btf = Btf::from_sys_fs();
+        (own.join(), btf)
+    });
+    let kernel = kernel.map_err(|_| ProbeError::BadBtf("the reader failed".to_owned()))??;
+    let btf = btf.map_err(|e| ProbeError::BadBtf(e.to_string()))?;
+    let ring_size = ring_size.clamp(MIN_RING, MAX_RING).next_power_of_two();
+    let settings = settings(&kernel, ring_size, exclude_self);
+    let mut ebpf = EbpfLoader::new()
+        .btf(None)
+        .override_global("OFFSETS", kernel.offsets.as_bytes(), true)
+        .override_global("SETTINGS", settings.as_bytes(), true)
+        .map_max_entries("EVENTS", ring_size as u32)
+        .load(OBJECT)
+        .map_err(|e| not_allowed(&e).unwrap_or_else(|| ProbeError::Object(chain(&e))))?;
+    let refused = verify(&mut ebpf, &btf)?;
+    drop(btf);
+    give_memory_back();
+    Ok(Loaded { maps: maps(&mut ebpf, ring_size)?, ebpf, refused })
+}
+
+/// Gives the megabytes that the kernel's type information took back to the system: glibc would keep them.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: touches only the allocator's free memory, under its own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+fn settings(kernel: &Kernel, ring_size: usize, exclude_self: bool) -> Settings {
+    let own = if exclude_self { feature::EXCLUDE_OWN } else { 0 };
+    Settings {
+        own_tgid: std::process::id(),
+        ring_size: ring_size as u32,
+        wake_at: WAKE_AT.min(ring_size / 4) as u32,
+        reserve_at: (ring_size - ring_size / 8) as u32,
+        features: kernel.features | own,
+        cgroup_subsys: kernel.cgroup_subsys,
+    }
+}
+
+/// Passes every program to the verifier, at the same time; those refused and why.
+fn verify(ebpf: &mut Ebpf, btf: &Btf) -> Result<Vec<(Program, String)>, ProbeError> {
+    let mut results = Vec::new();
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for (symbol, program) in ebpf.programs_mut() {
+            let Some(which) = Program::ALL.into_iter().find(|p| p.symbol() == symbol) else { continue };
+            threads.push((
+                which,
+                scope.spawn(move || {
+                    let program: &mut BtfTracePoint = program.try_into()?;
+                    program.load(which.tracepoint(), btf)
+                }),
+            ));
+        }
+        for (which, thread) in threads {
+            results.push((which, thread.join()));
+        }
+    });
+    let mut refused = Vec::new();
+    for (which, result) in results {
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                if let Some(denied) = not_allowed(&error) {
+                    return Err(denied);
+                }
+                refused.push((which, refusal(&error)));
+            }
+            Err(_) => refused.push((which, "the loader failed".to_owned())),
+        }
+    }
+    Ok(refused)
+}
+
+fn maps(ebpf: &mut Ebpf, ring_size: usize) -> Result<Maps, ProbeError> {
+    fn map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {
+        ebpf.take_map(name).ok_or_else(|| ProbeError::Object(format!("no map {name} in it")))
+    }
+    fn take<T: TryFrom<Map, Error = aya::maps::MapError>>(
+        ebpf: &mut Ebpf,
+        name: &'static str,
+    ) -> Result<T, ProbeError> {
+        T::try_from(map(ebpf, name)?)
+            .map_err(|e| ProbeError::Map { what: "open a map", reason: format!("{name}: {}", chain(&e)) })
+    }
+    let Map::RingBuf(ring) = map(ebpf, "EVENTS")? else {
+        return Err(ProbeError::Object("EVENTS is no ring".to_owned()));
+    };
+    Ok(Maps {
+        slots: take(ebpf, "SLOTS")?,
+        active: take(ebpf, "ACTIVE")?,
+        canaries: take(ebpf, "CANARIES")?,
+        counters: take(ebpf, "COUNTERS")?,
+        ring,
+        ring_size,
+    })
+}
+
+/// The kernel's word on a program, without pages of verifier log.
+fn refusal(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            tracing::debug!(%log, "verifier log");
+            let statistics = ["processed ", "stack depth ", "verification time "];
+            let said = |l: &&str| !l.trim().is_empty() && !statistics.iter().any(|s| l.starts_with(s));
+            let last = log.lines().rfind(said).unwrap_or_default();
+            format!("{io_error}: {last}")
+        }
+        other => chain(other),
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        let e_text = e.to_string();
+        if !text.contains(&e_text) {
+            text = format!("{text}: {e_text}");
+        }
+        cause = e.source();
+    }
+    text
+}
+
+/// The error as a lack of permission (EPERM; EACCES is the verifier's word), if that is what is behind it.
+fn not_allowed(error: &(dyn std::error::Error + 'static)) -> Option<ProbeError> {
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        if e.downcast_ref::<io::Error>().is_some_and(|e| e.raw_os_error() == Some(libc::EPERM)) {
+            return Some(ProbeError::NotAllowed { what: chain(error), missing: missing_rights() });
+        }
+        cause = e.source();
+    }
+    None
+}
+
+/// Which of the capabilities that the probe needs this process lacks; if none, what else may forbid it.
+fn missing_rights() -> String {
+    /// include/uapi/linux/capability.h
+    const NEEDED: [(&str, u32); 2] = [("CAP_BPF", 39), ("CAP_PERFMON", 38)];
+    const SYS_ADMIN: u32 = 21;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|l| l.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or_default();
+    let has = |bit: u32| effective & (1 << bit) != 0;
+    let missing: Vec<&str> =
+        NEEDED.iter().filter(|(_, bit)| !has(*bit) && !has(SYS_ADMIN)).map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        return missing.join(", ");
+    }
+    let lockdown = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    if lockdown.contains("[confidentiality]") {
+        "none, but the kernel is locked down (lockdown=confidentiality)".to_owned()
+    } else {
+        "none: seccomp or another security module forbids bpf()".to_owned()
+    }
+}

@@ -1,0 +1,432 @@
+//! Decoding of ring bytes: checked first, borrowed after.
+//!
+//! Invariant: whatever the bytes, [`decode`] never panics and never reads outside of them; a record is accepted only if
+//! its parts fill it exactly. The caller counts what is refused as a queue loss.
+use agent_abi::{
+    Wire,
+    record::{self, ConnectBody, ExecBody, ExitBody, ForkBody, OpenBody, RecordHeader},
+};
+use engine::event::{EventType, Hook};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Why bytes are no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Cut off.
+    #[error("record of {have} bytes ends in its {part}")]
+    Short {
+        /// Which part.
+        part: &'static str,
+        /// Bytes there are in all.
+        have: usize,
+    },
+    /// More bytes than its parts take.
+    #[error("record has {0} bytes after its last part")]
+    Long(usize),
+    /// A hook number that this agent does not know.
+    #[error("unknown hook {0}")]
+    Hook(u8),
+    /// An event type that this agent does not know or that its hook does not supply.
+    #[error("event type {event_type} does not belong to hook {hook}")]
+    EventType {
+        /// The hook.
+        hook: u8,
+        /// The event type.
+        event_type: u8,
+    },
+}
+
+/// One event of the kernel, borrowed from the ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// What all events have.
+    pub header: Header,
+    /// What this one has.
+    pub body: Body<'a>,
+}
+
+/// What all events have: who did it, when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The hook.
+    pub hook: Hook,
+    /// The system call.
+    pub event_type: EventType,
+    /// The filter's generation that let it through: rules of that generation or a later one got all that they want.
+    pub generation: u32,
+    /// Something was longer than its bound.
+    pub truncated: bool,
+    /// Set off by the agent itself.
+    pub canary: bool,
+    /// Of a canary: what it was armed with.
+    pub nonce: u32,
+    /// CLOCK_BOOTTIME, nanoseconds.
+    pub time: u64,
+    /// Processor.
+    pub cpu: u16,
+    /// Process id (thread group id) in the initial namespace.
+    pub pid: u32,
+    /// Thread id in the initial namespace.
+    pub tid: u32,
+    /// Group leader's `start_boottime`, nanoseconds; with `pid` the process' key. /proc/PID/stat has it in clock ticks.
+    pub start_time: u64,
+    /// Id (inode number) of the cgroup in the unified hierarchy.
+    pub cgroup: u64,
+    /// Real user id in the initial namespace.
+    pub uid: u32,
+    /// Real group id in the initial namespace.
+    pub gid: u32,
+}
+
+/// What the event's hook tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// A program was started.
+    Exec(Exec<'a>),
+    /// A process or thread was made.
+    Fork(Fork<'a>),
+    /// A process has ended.
+    Exit(Exit),
+    /// A file was opened, or not.
+    Open(Open<'a>),
+    /// A socket was connected, or not.
+    Connect(Connect<'a>),
+}
+
+/// On which layer of an overlay a file lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layer {
+    /// It lies on no overlay.
+    None,
+    /// As in the image.
+    Lower,
+    /// Written since the container started.
+    Upper,
+}
+
+impl Layer {
+    fn from_wire(n: u8) -> Self {
+        match n {
+            record::LAYER_LOWER => Self::Lower,
+            record::LAYER_UPPER => Self::Upper,
+            _ => Self::None,
+        }
+    }
+}
+
+/// A program was started (only calls that succeeded are seen).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the shorter names are the kernel's")]
+pub struct Exec<'a> {
+    /// The executable's path in its mount namespace; of a script: its interpreter's. Without a leading `/`: cut in front.
+    pub path: &'a [u8],
+    /// The path as it was given to execve; of a script: the script's.
+    pub file: &'a [u8],
+    /// The arguments, each ended by NUL (the last one not when cut off).
+    pub args: &'a [u8],
+    /// Bytes of the arguments before they were cut.
+    pub args_total: u32,
+    /// Working directory.
+    pub cwd: &'a [u8],
+    /// Innermost components of the cgroup's path; a leading `/` when it is whole. Of the unified hierarchy, or of the memory
+    /// controller's where that one is empty.
+    pub cgroup_path: &'a [u8],
+    /// Name of the thread, without NULs.
+    pub comm: &'a [u8],
+    pub ppid: u32,
+    /// With `ppid` the parent's key.
+    pub ppid_start: u64,
+    pub uid: u32,
+    pub gid: u32,
+    pub euid: u32,
+    pub egid: u32,
+    /// None: nobody logged in.
+    pub loginuid: Option<u32>,
+    pub cap_permitted: u64,
+    pub cap_inheritable: u64,
+    pub cap_effective: u64,
+    pub sid: u32,
+    pub pgid: u32,
+    pub vpid: u32,
+    pub vtid: u32,
+    pub vpgid: u32,
+    pub vsid: u32,
+    /// 0: the parent is outside of the process' pid namespace.
+    pub pvpid: u32,
+    /// Controlling terminal, as /proc/PID/stat encodes it; 0: none.
+    pub tty: u32,
+    /// Layer of the executable.
+    pub layer: Layer,
+    /// The executable is a memfd.
+    pub memfd: bool,
+    /// The executable's file has been unlinked.
+    pub deleted: bool,
+    pub exe_ino: u64,
+    /// Nanoseconds since 1970.
+    pub exe_mtime: u64,
+    /// Nanoseconds since 1970.
+    pub exe_ctime: u64,
+    /// As `stat` encodes it.
+    pub exe_dev: u32,
+    /// Inode number of the mount namespace.
+    pub mnt_ns: u32,
+    /// Inode number of the pid namespace.
+    pub pid_ns: u32,
+}
+
+/// The header's process made a process (or a thread: `child_tid != child_pid`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fork<'a> {
+    /// The child's process id.
+    pub child_pid: u32,
+    /// The child's thread id.
+    pub child_tid: u32,
+    /// With `child_pid` the child's key.
+    pub child_start: u64,
+    /// The child's process id inside its own pid namespace.
+    pub child_vpid: u32,
+    /// Inode number of that namespace.
+    pub child_pid_ns: u32,
+    /// The child's cgroup id.
+    pub child_cgroup: u64,
+    /// The child's user id.
+    pub child_uid: u32,
+    /// The child's parent: the header's process, or its parent under CLONE_PARENT.
+    pub ppid: u32,
+    /// With `ppid` that parent's key.
+    pub ppid_start: u64,
+    /// Flags of clone; 0 when not known.
+    pub flags: u64,
+    /// The child's name, without NULs.
+    pub comm: &'a [u8],
+}
+
+/// The header's process has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// As `wait` reports it: exit code << 8 | signal.
+    pub code: u32,
+}
+
+/// A file was opened, or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open<'a> {
+    /// `resolved`: the file's absolute path in its mount namespace, symlinks followed. Else the argument.
+    pub path: &'a [u8],
+    /// Whether `path` is the opened file's.
+    pub resolved: bool,
+    /// Not resolved and relative: the directory that `path` starts from; empty when it is not known.
+    pub base: &'a [u8],
+    /// The directory descriptor as given; AT_FDCWD (-100) for open and creat.
+    pub dirfd: i32,
+    /// `O_*` as given.
+    pub flags: u32,
+    /// Permission bits as given.
+    pub mode: u32,
+    /// File descriptor, or minus the error number.
+    pub ret: i64,
+    /// This call made the file.
+    pub created: bool,
+    /// As `stat` encodes it; 0 when not resolved.
+    pub dev: u32,
+    /// Inode number; 0 when not resolved.
+    pub ino: u64,
+    /// Layer of the file.
+    pub layer: Layer,
+}
+
+/// A socket was connected, or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connect<'a> {
+    /// `AF_*` of the destination.
+    pub family: u16,
+    /// Destination; None unless AF_INET or AF_INET6.
+    pub addr: Option<IpAddr>,
+    /// Destination port.
+    pub port: u16,
+    /// Path of a unix socket; abstract names begin with NUL.
+    pub unix_path: &'a [u8],
+    /// The socket's own address, when it has one.
+    pub local_addr: Option<IpAddr>,
+    /// The socket's own port; 0: none yet.
+    pub local_port: u16,
+    /// `IPPROTO_*`; 0 for unix sockets and when not known.
+    pub l4proto: u16,
+    /// `SOCK_*`; 0 when not known.
+    pub sock_type: u16,
+    /// The descriptor.
+    pub fd: i32,
+    /// 0, or minus the error number (-EINPROGRESS too).
+    pub ret: i64,
+}
+
+/// Checks and borrows one record.
+///
+/// # Errors
+/// [`RecordError`] when the bytes are not exactly one record.
+pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
+    let have = bytes.len();
+    let (h, rest) = RecordHeader::read(bytes).ok_or(RecordError::Short { part: "header", have })?;
+    let hook = *Hook::ALL.get(usize::from(h.hook)).ok_or(RecordError::Hook(h.hook))?;
+    let event_type = EventType::ALL
+        .get(usize::from(h.event_type))
+        .copied()
+        .filter(|t| t.hook() == hook)
+        .ok_or(RecordError::EventType { hook: h.hook, event_type: h.event_type })?;
+    let header = Header {
+        hook,
+        event_type,
+        generation: h.generation,
+        truncated: h.flags & record::TRUNCATED != 0,
+        canary: h.flags & record::CANARY != 0,
+        nonce: h.nonce,
+        time: h.time,
+        cpu: h.cpu,
+        pid: h.pid,
+        tid: h.tid,
+        start_time: h.start_time,
+        cgroup: h.cgroup,
+        uid: h.uid,
+        gid: h.gid,
+    };
+    let mut parts = Parts { rest, have };
+    let body = match hook {
+        Hook::Exec => exec(&h, &mut parts)?,
+        Hook::Fork => fork(&mut parts)?,
+        Hook::Exit => Body::Exit(Exit { code: parts.fixed::<ExitBody>()?.0.code }),
+        Hook::Open => open(&mut parts)?,
+        Hook::Connect => connect(&mut parts)?,
+    };
+    match parts.rest.len() {
+        0 => Ok(Record { header, body }),
+        n => Err(RecordError::Long(n)),
+    }
+}
+
+fn exec<'a>(h: &RecordHeader, parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
+    let (b, fixed) = parts.fixed::<ExecBody>()?;
+    Ok(Body::Exec(Exec {
+        cgroup_path: parts.bytes("cgroup", b.cgroup_len)?,
+        path: parts.bytes("path", b.path_len)?,
+        args: parts.bytes("arguments", b.args_len)?,
+        cwd: parts.bytes("cwd", b.cwd_len)?,
+        file: parts.bytes("file", b.file_len)?,
+        comm: name(fixed, std::mem::offset_of!(ExecBody, comm)),
+        args_total: b.args_total,
+        ppid: b.ppid,
+        ppid_start: b.parent_start,
+        uid: h.uid,
+        gid: h.gid,
+        euid: b.euid,
+        egid: b.egid,
+        loginuid: (b.loginuid != record::LOGINUID_UNSET).then_some(b.loginuid),
+        cap_permitted: b.cap_permitted,
+        cap_inheritable: b.cap_inheritable,
+        cap_effective: b.cap_effective,
+        sid: b.sid,
+        pgid: b.pgid,
+        vpid: b.vpid,
+        vtid: b.vtid,
+        vpgid: b.vpgid,
+        vsid: b.vsid,
+        pvpid: b.pvpid,
+        tty: b.tty,
+        layer: Layer::from_wire(b.layer),
+        memfd: b.exe_flags & record::EXE_MEMFD != 0,
+        deleted: b.exe_flags & record::EXE_DELETED != 0,
+        exe_ino: b.exe_ino,
+        exe_mtime: b.exe_mtime,
+        exe_ctime: b.exe_ctime,
+        exe_dev: b.exe_dev,
+        mnt_ns: b.mnt_ns,
+        pid_ns: b.pid_ns,
+    }))
+}
+
+fn fork<'a>(parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
+    let (b, fixed) = parts.fixed::<ForkBody>()?;
+    Ok(Body::Fork(Fork {
+        child_pid: b.child_pid,
+        child_tid: b.child_tid,
+        child_start: b.child_start,
+        child_vpid: b.child_vpid,
+        child_pid_ns: b.child_pid_ns,
+        child_cgroup: b.child_cgroup,
+        child_uid: b.child_uid,
+        ppid: b.ppid,
+        ppid_start: b.parent_start,
+        flags: b.flags,
+        comm: name(fixed, std::mem::offset_of!(ForkBody, comm)),
+    }))
+}
+
+fn open<'a>(parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
+    let (b, _) = parts.fixed::<OpenBody>()?;
+    Ok(Body::Open(Open {
+        path: parts.bytes("path", b.path_len)?,
+        base: parts.bytes("base", b.base_len)?,
+        resolved: b.info & record::OPEN_RESOLVED != 0,
+        created: b.info & record::OPEN_CREATED != 0,
+        dirfd: b.dirfd.cast_signed(),
+        flags: b.flags,
+        mode: b.mode,
+        ret: b.ret.cast_signed(),
+        dev: b.dev,
+        ino: b.ino,
+        layer: Layer::from_wire(b.layer),
+    }))
+}
+
+fn connect<'a>(parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
+    let (b, _) = parts.fixed::<ConnectBody>()?;
+    Ok(Body::Connect(Connect {
+        family: b.family,
+        addr: address(b.family, b.addr),
+        port: b.port,
+        unix_path: parts.bytes("unix path", b.path_len)?,
+        local_addr: address(b.sock_family, b.local_addr),
+        local_port: b.local_port,
+        l4proto: b.l4proto,
+        sock_type: b.sock_type,
+        fd: b.fd.cast_signed(),
+        ret: b.ret.cast_signed(),
+    }))
+}
+
+fn address(family: u16, bytes: [u8; 16]) -> Option<IpAddr> {
+    match i32::from(family) {
+        libc::AF_INET => Some(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).into()),
+        libc::AF_INET6 => Some(Ipv6Addr::from(bytes).into()),
+        _ => None,
+    }
+}
+
+/// The NUL-padded name of 16 bytes at `offset`, without its padding.
+fn name(fixed: &[u8], offset: usize) -> &[u8] {
+    let padded = fixed.get(offset..offset + 16).unwrap_or_default();
+    padded.split(|b| *b == 0).next().unwrap_or_default()
+}
+
+/// What is left of a record.
+struct Parts<'a> {
+    rest: &'a [u8],
+    have: usize,
+}
+
+impl<'a> Parts<'a> {
+    /// A fixed part, as value and as bytes.
+    fn fixed<T: Wire>(&mut self) -> Result<(T, &'a [u8]), RecordError> {
+        let (value, rest) = T::read(self.rest).ok_or(RecordError::Short { part: "body", have: self.have })?;
+        let bytes = &self.rest[..self.rest.len() - rest.len()];
+        self.rest = rest;
+        Ok((value, bytes))
+    }
+
+    /// A variable part.
+    fn bytes(&mut self, part: &'static str, len: u16) -> Result<&'a [u8], RecordError> {
+        let (bytes, rest) =
+            self.rest.split_at_checked(usize::from(len)).ok_or(RecordError::Short { part, have: self.have })?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,62 @@
+//! From the kernel's type information to what the programs are loaded with.
+use super::{ProbeError, btf::Btf};
+use agent_abi::{
+    Wire,
+    map::feature,
+    offsets::{MISSING, Offsets},
+};
+
+/// Where the kernel describes its types.
+pub(super) const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// What the running kernel is like.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    /// Where the members are.
+    pub(super) offsets: Offsets,
+    /// Bits of [`feature`].
+    pub(super) features: u32,
+    /// The cgroup controller whose hierarchy stands in for an empty unified one.
+    pub(super) cgroup_subsys: u32,
+}
+
+impl Kernel {
+    /// Reads the running kernel's.
+    ///
+    /// # Errors
+    /// There is no type information, or members are missing.
+    pub(super) fn running() -> Result<Self, ProbeError> {
+        let data =
+            std::fs::read(VMLINUX_BTF).map_err(|source| ProbeError::NoBtf { path: VMLINUX_BTF.to_owned(), source })?;
+        Self::from_btf(&Btf::parse(data).map_err(|e| ProbeError::BadBtf(e.to_string()))?)
+    }
+
+    fn from_btf(btf: &Btf) -> Result<Self, ProbeError> {
+        let mut bytes = Vec::with_capacity(size_of::<Offsets>());
+        let mut missing = Vec::new();
+        for member in Offsets::MEMBERS {
+            let found = member.path.split('|').find_map(|path| match path {
+                "sizeof" => btf.size_of(member.of),
+                path => btf.offset_of(member.of, path),
+            });
+            if found.is_none() && member.required {
+                missing.push(format!("{}.{}", member.of, member.path));
+            }
+            bytes.extend(found.unwrap_or(MISSING).to_ne_bytes());
+        }
+        if !missing.is_empty() {
+            return Err(ProbeError::MissingMembers(missing.join(", ")));
+        }
+        let (offsets, _) = Offsets::read(&bytes).ok_or_else(|| ProbeError::BadBtf("table of offsets".to_owned()))?;
+        let regs = btf.enumerator("bpf_func_id", "BPF_FUNC_task_pt_regs").is_some();
+        Ok(Self { offsets, features: if regs { feature::TASK_PT_REGS } else { 0 }, cgroup_subsys: subsystem(btf) })
+    }
+}
+
+/// `memory` is where container runtimes always make a cgroup; `pids` where the memory controller is not built in.
+fn subsystem(btf: &Btf) -> u32 {
+    ["memory_cgrp_id", "pids_cgrp_id", "cpu_cgrp_id"]
+        .iter()
+        .find_map(|name| btf.enumerator("cgroup_subsys_id", name))
+        .unwrap_or(0)
+}

@@ -1,0 +1,295 @@
+//! The thread that owns the kernel side: arms rulesets, proves hooks, reads counters.
+//!
+//! A ruleset is planned, the kernel lets through what it needs besides what is in force (`widen`), the rules are swapped, the
+//! kernel lets through only what is needed and stamps the new generation (`narrow`). At every moment every event that the old or
+//! the new rules want is evaluated by one of them. On any failure what is in force stays, and the reason is shown.
+use super::seams::{Origin, RulesetEvent, RulesetUpdate, Seams};
+use crate::{
+    detect::{Armed, Store, TotalsHandle},
+    probe::{HookCounters, KernelFilter, Probe},
+    rules::state,
+    status,
+};
+use crds::node_agent::FailingRule;
+use engine::{
+    compile::{ObjectKind, Outcome},
+    event::Hook,
+};
+use jiff::Timestamp;
+use std::{
+    io,
+    path::PathBuf,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Handle, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// How often counters are read.
+const LOOK: Duration = Duration::from_millis(500);
+/// The same while a hook is still to be proven, for a while after arming.
+const LOOK_SOON: Duration = Duration::from_millis(10);
+/// How often hooks are proven again.
+const PROVE: Duration = Duration::from_secs(300);
+/// How soon, when one has not come through.
+const PROVE_AGAIN: Duration = Duration::from_secs(2);
+/// How long records of an older generation may be in the ring.
+const SETTLE: Duration = Duration::from_secs(10);
+
+pub(super) struct Armer {
+    probe: Probe,
+    store: Arc<Store>,
+    totals: TotalsHandle,
+    status: status::Handle,
+    state_dir: Option<PathBuf>,
+    begun: Instant,
+    generation: u32,
+    counters: Vec<HookCounters>,
+    wanted: Vec<Hook>,
+    armed_at: Option<Instant>,
+    proven_at: Option<Instant>,
+}
+
+/// The end in three steps.
+pub(super) struct Tokens {
+    /// It was asked for.
+    pub end: CancellationToken,
+    /// No more events come: cancelled by the armer, the ring is to be read to its end.
+    pub quiet: CancellationToken,
+    /// All is read.
+    pub stop: CancellationToken,
+}
+
+/// Why a ruleset was not armed.
+#[derive(Debug, thiserror::Error)]
+enum ArmError {
+    #[error("it cannot be planned: {0}")]
+    Plan(#[from] engine::plan::PlanError),
+    #[error(transparent)]
+    Probe(#[from] crate::probe::ProbeError),
+}
+
+impl Armer {
+    pub(super) fn new(probe: Probe, store: Arc<Store>, seams: &Seams, begun: Instant) -> Self {
+        Self {
+            probe,
+            store,
+            totals: seams.totals.clone(),
+            status: seams.status.clone(),
+            state_dir: seams.state_dir.clone(),
+            begun,
+            generation: 0,
+            counters: Vec::new(),
+            wanted: Vec::new(),
+            armed_at: None,
+            proven_at: None,
+        }
+    }
+
+    /// Starts the thread; it ends with `tokens.stop`.
+    pub(super) fn spawn(self, rulesets: mpsc::Receiver<RulesetEvent>, tokens: Tokens) -> io::Result<JoinHandle<()>> {
+        let runtime = Handle::current();
+        std::thread::Builder::new().name("armer".into()).spawn(move || self.run(rulesets, &tokens, &runtime))
+    }
+
+    fn run(mut self, mut rulesets: mpsc::Receiver<RulesetEvent>, tokens: &Tokens, runtime: &Handle) {
+        let Tokens { end, quiet, stop } = tokens;
+        let mut open = true;
+        loop {
+            let fresh = self.armed_at.is_some_and(|at| at.elapsed() < PROVE_AGAIN);
+            let pause = if fresh && !self.all_proven() { LOOK_SOON } else { LOOK };
+            let event = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => None,
+                    () = end.cancelled(), if !quiet.is_cancelled() => None,
+                    event = rulesets.recv(), if open => {
+                        open = event.is_some();
+                        event
+                    }
+                    () = tokio::time::sleep(pause) => None,
+                }
+            });
+            if let Some(event) = event {
+                self.take(event, &mut rulesets);
+            }
+            if end.is_cancelled() && !quiet.is_cancelled() {
+                self.close();
+                self.look();
+                quiet.cancel();
+            }
+            // What the life cycle goes on to tell at the end is nobody's loss.
+            if !quiet.is_cancelled() {
+                self.look();
+            }
+            if stop.is_cancelled() {
+                return;
+            }
+            if !end.is_cancelled() {
+                self.prove();
+            }
+        }
+    }
+
+    /// At the end: the kernel lets nothing more through but the life cycle, so that what is in the ring can be read to its end.
+    fn close(&mut self) {
+        let nothing = KernelFilter { generation: self.generation, ..KernelFilter::default() };
+        if let Err(error) = self.probe.narrow(&nothing) {
+            tracing::warn!(%error, "events go on coming at the end");
+        }
+    }
+
+    /// Of several updates that wait only the newest counts.
+    fn take(&mut self, first: RulesetEvent, rulesets: &mut mpsc::Receiver<RulesetEvent>) {
+        let mut events = vec![first];
+        events.extend(std::iter::from_fn(|| rulesets.try_recv().ok()));
+        let newest = events.iter().rposition(|e| matches!(e, RulesetEvent::Update(_)));
+        for (n, event) in events.into_iter().enumerate() {
+            match event {
+                // The one on disk is armed even when a newer one waits: it is what a failure would leave in force.
+                RulesetEvent::Update(update) if Some(n) == newest || self.generation == 0 => self.update(&update),
+                RulesetEvent::Update(_) => {}
+                RulesetEvent::Failed { origin, reason } => self.failed(origin, &reason),
+            }
+        }
+    }
+
+    fn failed(&self, origin: Origin, reason: &str) {
+        let kept = self.store.newest().map(|a| a.ruleset().revision.clone());
+        tracing::error!(%origin, reason, kept, "no new ruleset");
+        self.status.failed(&format!("{origin}: {reason}"));
+    }
+
+    fn update(&mut self, update: &RulesetUpdate) {
+        let started = Instant::now();
+        if let Err(error) = self.arm(update) {
+            return self.failed(update.origin, &error.to_string());
+        }
+        let ruleset = &update.ruleset;
+        let failing = failing(&update.outcomes);
+        let (rules, took) = (ruleset.rules.len(), started.elapsed());
+        let hooks = self.describe_hooks();
+        tracing::info!(
+            rules,
+            revision = ruleset.revision,
+            from = %update.origin,
+            rejected = failing.len(),
+            hooks,
+            armed_in_ms = took.as_millis(),
+            "armed"
+        );
+        if self.armed_at.is_none() {
+            let since_start = self.begun.elapsed();
+            tracing::info!(ms = since_start.as_millis(), "watching; Ctrl-C ends with a summary");
+        }
+        if rules == 0 {
+            tracing::warn!(from = %update.origin, "there is no rule: nothing will be told");
+        }
+        self.armed_at = Some(Instant::now());
+        let armed = status::Armed {
+            revision: ruleset.revision.clone(),
+            origin: update.origin,
+            at: Timestamp::now(),
+            rules,
+            failing,
+            took,
+        };
+        self.status.armed(armed, self.wanted.clone());
+        if update.origin != Origin::Disk {
+            self.keep(update);
+        }
+    }
+
+    fn arm(&mut self, update: &RulesetUpdate) -> Result<(), ArmError> {
+        if self.store.newest().is_some_and(|a| *a.ruleset() == *update.ruleset) {
+            return Ok(());
+        }
+        // Generations rise also over attempts that failed: the kernel may have seen them.
+        self.generation += 1;
+        let armed = Armed::new(self.generation, Arc::clone(&update.ruleset), &self.totals)?;
+        let filter = armed.filter();
+        self.probe.widen(&filter)?;
+        let before = std::mem::replace(&mut self.wanted, filter.hooks.iter().copied().collect());
+        self.store.swap_in(Arc::new(armed));
+        // What fails here leaves the kernel letting through more than is needed: the rules are in force all the same.
+        if let Err(error) = self.probe.narrow(&filter) {
+            tracing::warn!(%error, "the kernel filter is wider than it need be");
+        }
+        if self.wanted != before {
+            self.proven_at = None;
+        }
+        Ok(())
+    }
+
+    fn keep(&self, update: &RulesetUpdate) {
+        if let Some(dir) = &self.state_dir
+            && let Err(error) = state::save(dir, &update.ruleset)
+        {
+            tracing::error!(%error, "the ruleset is not kept for the next start");
+        }
+    }
+
+    fn all_proven(&self) -> bool {
+        let hooks = self.probe.hook_status();
+        self.wanted.iter().all(|w| hooks.iter().any(|h| h.hook == *w && (h.last_proven.is_some() || !h.attached)))
+    }
+
+    /// Sets off canaries when it is time.
+    fn prove(&mut self) {
+        if self.armed_at.is_none() {
+            return;
+        }
+        let every = if self.all_proven() { PROVE } else { PROVE_AGAIN };
+        if self.proven_at.is_some_and(|at| at.elapsed() < every) {
+            return;
+        }
+        self.proven_at = Some(Instant::now());
+        if let Err(error) = self.probe.fire_canaries() {
+            tracing::warn!(%error, "a canary cannot be set off");
+        }
+    }
+
+    /// Reads counters, charges losses to rules, tells status.
+    fn look(&mut self) {
+        let counters = match self.probe.counters() {
+            Ok(counters) => counters,
+            Err(error) => return tracing::warn!(%error, "the kernel's counters cannot be read"),
+        };
+        if let Some(armed) = self.store.newest() {
+            for now in &counters {
+                let before = self.counters.iter().find(|c| c.hook == now.hook);
+                let lost = |c: &HookCounters| c.shed + c.dropped;
+                let more = lost(now).saturating_sub(before.map_or(0, lost));
+                if more > 0 {
+                    armed.charge(now.hook, more);
+                }
+            }
+        }
+        if self.armed_at.is_some_and(|at| at.elapsed() > SETTLE) {
+            self.store.settle();
+        }
+        self.counters.clone_from(&counters);
+        self.status.observed(self.probe.hook_status(), counters, Timestamp::now());
+    }
+
+    fn describe_hooks(&self) -> String {
+        let attached = self.probe.hook_status().into_iter().filter(|h| h.attached);
+        attached.map(|h| format!("{} ({})", h.hook.as_str(), h.backend.as_str())).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Rules that are not in force, or not in their newest form.
+fn failing(outcomes: &[Outcome]) -> Vec<FailingRule> {
+    let reason = |o: &Outcome| {
+        let first = o.diagnostics.iter().find(|d| d.severity == engine::diagnostic::Severity::Error);
+        let text = first.map(engine::diagnostic::Diagnostic::one_line);
+        let text = text.or_else(|| o.failed_test.as_ref().map(|t| t.message.clone())).unwrap_or_default();
+        match o.kept_generation {
+            Some(_) => format!("{text} (its last good form stays in force)"),
+            None => text,
+        }
+    };
+    let rejected = outcomes.iter().filter(|o| o.kind == ObjectKind::Rule && !o.accepted);
+    rejected.map(|o| FailingRule { rule: o.id.to_string(), reason: reason(o) }).collect()
+}

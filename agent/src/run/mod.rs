@@ -1,0 +1,216 @@
+//! How the parts are put together, standalone and in a cluster.
+//!
+//! ```text
+//! ruleset source --RulesetEvent--> armer (plan, widen, swap, narrow) --> detect thread --Alert--> fan-out --> AlertSink...
+//!   folder | ConfigMap | disk          owns Probe                         owns Ring                          stdout, reports, deliver
+//! ```
+//!
+//! The border to the parts that only a cluster has is [`seams`]: what they get ([`seams::Seams`]) and what they give.
+//!
+//! The end, in this order: the armer lets no more events through and reads the last counters; the detect thread drains the
+//! ring and gives out what it holds; the fan-out ends with its channel; the sinks are told (`Seams::shutdown`) and finish; the
+//! summary.
+mod answers;
+mod armer;
+mod detect_thread;
+mod in_cluster;
+pub mod seams;
+mod standalone;
+mod summary;
+
+use crate::{
+    cli::RunArgs,
+    detect::{Detector, Parts, Store, TotalsHandle},
+    http::Server,
+    output::Stdout,
+    probe::{Options, Probe},
+    rules::state,
+    status, workload,
+};
+use anyhow::Context as _;
+use armer::{Armer, Tokens};
+use engine::ruleset::Ruleset;
+use router::alert::Alert;
+use seams::{AlertSink, Origin, RulesetEvent, RulesetUpdate, Seams};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Alerts between the detect thread and the sinks; while it is full, they wait folded.
+const ALERTS: usize = 4096;
+/// Rulesets on their way to the armer; only the newest counts.
+const RULESETS: usize = 8;
+/// Where the pages are when nothing else was asked for.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9797);
+/// How long the armer may take to stop the flow of events.
+const CLOSING: Duration = Duration::from_millis(400);
+/// How long tasks may take to end after the last alert.
+const GRACE: Duration = Duration::from_millis(1200);
+
+/// Runs until Ctrl-C or SIGTERM. `people`: stderr is read by people, so problems in rules are drawn with carets.
+///
+/// # Errors
+/// The kernel side cannot be loaded, the rules folder is not there, the address is taken.
+pub fn run(args: RunArgs, people: bool) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let done = runtime.block_on(start(args, people));
+    // A blocking task that does not end must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    done
+}
+
+async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
+    let begun = std::time::Instant::now();
+    if let Some(path) = args.rules.as_deref().filter(|p| !p.exists()) {
+        anyhow::bail!("--rules {}: no such folder", path.display());
+    }
+    let in_cluster = args.in_cluster();
+    let stop = stop_signal()?;
+    let options = Options { ring_size: args.ring_size, ..Options::default() };
+    let probe = tokio::task::spawn_blocking(move || Probe::load(&options));
+    let server = listen(args.listen).await?;
+    let (rulesets, rulesets_in) = mpsc::channel(RULESETS);
+    let seams = Seams {
+        node: node_name(args.node_name.as_deref()).into(),
+        agent: uuid::Uuid::new_v4(),
+        rulesets,
+        pods: workload::Index::standalone(),
+        status: status::Handle::default(),
+        totals: TotalsHandle::default(),
+        state_dir: args.state.clone(),
+        pages: seams::Pages::default(),
+        shutdown: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    if let Some(server) = server {
+        let (pages, stop) = (Arc::new(answers::Pages::of(&seams)), seams.shutdown.clone());
+        seams.tasks.spawn(async move {
+            if let Err(error) = server.serve(pages, stop).await {
+                tracing::error!(%error, "the HTTP pages are gone");
+            }
+        });
+    }
+    if let Some(dir) = &seams.state_dir {
+        std::fs::create_dir_all(dir).with_context(|| format!("--state {}", dir.display()))?;
+        if let Some(last) = status::alive::last(dir) {
+            seams.status.blind_since(last);
+        }
+        seams.tasks.spawn(status::alive::keep(dir.clone(), seams.shutdown.clone()));
+    }
+    // Before anything else is reachable.
+    let last_good = last_good(&seams).await;
+    let (pods, mut sinks): (workload::Index, Vec<Box<dyn AlertSink>>) = if in_cluster {
+        let parts = in_cluster::start(&seams).await?;
+        (parts.pods, parts.sinks)
+    } else {
+        let sinks = standalone::start(&seams, &args, last_good, people);
+        (seams.pods.clone(), sinks)
+    };
+    let mut probe = probe.await.context("loading the kernel side was interrupted")??;
+    let ring = probe.take_ring()?.context("the ring is taken already")?;
+    let store = Arc::<Store>::default();
+    let (alerts, alerts_in) = mpsc::channel(ALERTS);
+    let detector = Detector::new(Parts {
+        store: Arc::clone(&store),
+        node: Arc::clone(&seams.node),
+        pods,
+        await_pods: in_cluster,
+        status: seams.status.clone(),
+        alerts,
+        proc: Path::new("/proc"),
+    });
+    let stdout = Stdout::start(args.output)?;
+    sinks.push(Box::new(stdout));
+    let (quiet, armer_stop) = (CancellationToken::new(), CancellationToken::new());
+    let detect = detect_thread::spawn(ring, detector, Arc::clone(&store), quiet.clone())?;
+    let tokens = Tokens { end: stop.clone(), quiet: quiet.clone(), stop: armer_stop.clone() };
+    let armer = Armer::new(probe, store, &seams, begun).spawn(rulesets_in, tokens)?;
+    let fan_out = tokio::spawn(fan_out(alerts_in, sinks));
+
+    stop.cancelled().await;
+    // An armer that is busy or gone must not hold up the end.
+    let _ = tokio::time::timeout(CLOSING, quiet.cancelled()).await;
+    quiet.cancel();
+    let joined = tokio::task::spawn_blocking(move || detect.join()).await;
+    let sinks = fan_out.await.unwrap_or_default();
+    seams.shutdown.cancel();
+    seams.tasks.close();
+    if tokio::time::timeout(GRACE, seams.tasks.wait()).await.is_err() {
+        tracing::warn!("some parts did not end in time");
+    }
+    // Prints what waits.
+    let _ = tokio::task::spawn_blocking(move || drop(sinks)).await;
+    armer_stop.cancel();
+    let _ = tokio::task::spawn_blocking(move || armer.join()).await;
+    summary::print(&seams, begun.elapsed());
+    match joined {
+        Ok(Ok(())) => Ok(()),
+        _ => anyhow::bail!("the detect thread has failed"),
+    }
+}
+
+/// Cancelled by SIGINT or SIGTERM.
+fn stop_signal() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+/// The address asked for must be had; the usual one is left out when somebody else has it.
+async fn listen(asked: Option<SocketAddr>) -> anyhow::Result<Option<Server>> {
+    let server = match (Server::bind(asked.unwrap_or(LISTEN)).await, asked) {
+        (Ok(server), _) => server,
+        (Err(error), Some(_)) => return Err(error.into()),
+        (Err(error), None) => {
+            tracing::warn!(%error, "no HTTP pages");
+            return Ok(None);
+        }
+    };
+    let address = server.address()?;
+    tracing::info!(%address, "pages: /readyz /healthz /metrics /status /reports");
+    Ok(Some(server))
+}
+
+fn node_name(given: Option<&str>) -> String {
+    match given.filter(|n| !n.is_empty()) {
+        Some(name) => name.to_owned(),
+        None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+    }
+}
+
+/// Arms the ruleset of `--state` first. What is wrong with it is told, and costs nothing else.
+async fn last_good(seams: &Seams) -> Option<Arc<Ruleset>> {
+    let dir = seams.state_dir.clone()?;
+    let loaded = tokio::task::spawn_blocking(move || state::load(&dir)).await.ok()?;
+    match loaded {
+        Ok(ruleset) => {
+            let ruleset = Arc::new(ruleset?);
+            let update =
+                RulesetUpdate { origin: Origin::Disk, ruleset: Arc::clone(&ruleset), outcomes: Arc::default() };
+            // Only a closed channel refuses: then nobody arms anything.
+            let _ = seams.rulesets.send(RulesetEvent::Update(update)).await;
+            Some(ruleset)
+        }
+        Err(error) => {
+            tracing::error!(%error, "the last good ruleset cannot be used");
+            None
+        }
+    }
+}
+
+/// Gives each alert to each sink, until the detect thread is done; gives the sinks back.
+async fn fan_out(mut alerts: mpsc::Receiver<Arc<Alert>>, sinks: Vec<Box<dyn AlertSink>>) -> Vec<Box<dyn AlertSink>> {
+    while let Some(alert) = alerts.recv().await {
+        sinks.iter().for_each(|sink| sink.submit(&alert));
+    }
+    sinks
+}

@@ -1,0 +1,246 @@
+//! The status object out of what is known.
+use super::{Armed, DROPPING_ABOVE, Losses, State};
+use crate::probe::Backend;
+use crds::{
+    conditions::{self, DROPPING, READY},
+    node_agent::{AgentRules, Blind, HookStatus, NodeAgentStatus},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use std::sync::{OnceLock, atomic::Ordering::Relaxed};
+
+/// Most failing rules named.
+const MAX_FAILING: usize = 10;
+
+/// Version of the agent.
+#[must_use]
+pub const fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+impl State {
+    pub(super) fn not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.armed.is_none() {
+            reasons.push(if self.error.is_empty() {
+                "no ruleset is armed yet".to_owned()
+            } else {
+                format!("no ruleset is armed: {}", self.error)
+            });
+            return reasons;
+        }
+        for wanted in &self.wanted {
+            match self.hooks.iter().find(|h| h.hook == *wanted) {
+                Some(h) if h.last_proven.is_some() => {}
+                Some(h) if h.backend == Backend::Unavailable => {
+                    reasons.push(format!("hook {}: {}", wanted.as_str(), h.reason));
+                }
+                Some(h) if !h.attached => reasons.push(format!("hook {} is not attached", wanted.as_str())),
+                _ => reasons.push(format!("hook {}: its canary has not come through yet", wanted.as_str())),
+            }
+        }
+        reasons
+    }
+
+    /// Brings the conditions up to date; their times move only with their status.
+    pub(super) fn refresh(&mut self, losses: &Losses, now: Timestamp) {
+        let reasons = self.not_ready();
+        let ready = if reasons.is_empty() {
+            conditions::yes(READY, "Armed", "the ruleset is armed and every hook it needs has been proven")
+        } else {
+            let reason = if self.armed.is_some() { "HookNotProven" } else { "NoRuleset" };
+            conditions::no(READY, reason, reasons.join("; "))
+        };
+        let rates = self.window.rates();
+        let percent = rates.drop_ratio * 100.0;
+        let dropping = if rates.drop_ratio > DROPPING_ABOVE {
+            conditions::yes(
+                DROPPING,
+                "EventsLost",
+                format!(
+                    "{percent:.2} % of events ({}) were lost over the last minute; a larger --ring-size or fewer noisy rules help",
+                    rates.lost
+                ),
+            )
+        } else {
+            let lost = losses.invalid_records.load(Relaxed);
+            conditions::no(
+                DROPPING,
+                "WithinBounds",
+                if lost > 0 {
+                    format!("{lost} records could not be decoded since start")
+                } else {
+                    "at most 0.1 % of events were lost over the last minute".to_owned()
+                },
+            )
+        };
+        self.conditions = conditions::merge(&self.conditions, vec![ready, dropping], None, now);
+    }
+
+    pub(super) fn snapshot(&self, losses: &Losses, now: Timestamp) -> NodeAgentStatus {
+        let rates = self.window.rates();
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let total = |n: &std::sync::atomic::AtomicU64| Some(signed(n.load(Relaxed)));
+        NodeAgentStatus {
+            agent_version: version().to_owned(),
+            started_at: self.started.map(Time),
+            blind: self.blind_from.map(|from| Blind { from: Time(from), to: self.first_armed.map(Time) }),
+            kernel: kernel().to_owned(),
+            backend: self.backend(),
+            revision: self.armed.as_ref().map(|a| a.revision.clone()).unwrap_or_default(),
+            armed_at: self.armed.as_ref().map(|a| Time(a.at)),
+            ruleset_error: self.error.clone(),
+            last_heartbeat: Some(Time(now)),
+            rules: self.armed.as_ref().map(rules),
+            hooks: self.hook_statuses(),
+            events_per_second: Some(format!("{:.0}", rates.per_second)),
+            drop_ratio: Some(rates.drop_ratio),
+            drop_percent: Some(format!("{:.2}", rates.drop_ratio * 100.0)),
+            queue_lost: total(&losses.invalid_records),
+            report_write_failures: total(&losses.report_write_failures),
+            delivery_backlog: total(&losses.delivery_backlog),
+            delivery_lost: Some(signed(losses.delivery_lost.load(Relaxed).saturating_add(losses.alerts.load(Relaxed)))),
+            conditions: self.conditions.clone(),
+        }
+    }
+
+    fn backend(&self) -> String {
+        let mut used: Vec<_> = self.hooks.iter().filter(|h| h.attached).map(|h| h.backend.as_str()).collect();
+        used.dedup();
+        match used.as_slice() {
+            [] => String::new(),
+            [one] => (*one).to_owned(),
+            _ => "mixed".to_owned(),
+        }
+    }
+
+    fn hook_statuses(&self) -> Vec<HookStatus> {
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.hooks
+            .iter()
+            .map(|h| {
+                let c = self.counters.iter().find(|c| c.hook == h.hook);
+                let count = |f: fn(&crate::probe::HookCounters) -> u64| c.map_or(0, |c| signed(f(c)));
+                HookStatus {
+                    name: h.hook.as_str().to_owned(),
+                    backend: h.backend.as_str().to_owned(),
+                    reason: h.reason.clone(),
+                    attached: h.attached,
+                    last_proven: h.last_proven.and_then(|t| Timestamp::try_from(t).ok()).map(Time),
+                    seen: count(|c| c.seen),
+                    filtered: count(|c| c.filtered),
+                    shed: count(|c| c.shed),
+                    dropped: count(|c| c.dropped),
+                    submitted: count(|c| c.submitted),
+                }
+            })
+            .collect()
+    }
+}
+
+fn rules(armed: &Armed) -> AgentRules {
+    let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    AgentRules {
+        armed: count(armed.rules),
+        failed: count(armed.failing.len()),
+        failing: armed.failing.iter().take(MAX_FAILING).cloned().collect(),
+    }
+}
+
+/// Release of the running kernel.
+fn kernel() -> &'static str {
+    static RELEASE: OnceLock<String> = OnceLock::new();
+    RELEASE.get_or_init(|| rustix::system::uname().release().to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use super::super::{Armed, Handle};
+    use crate::{
+        probe::{Backend, HookCounters, HookStatus},
+        run::seams::Origin,
+    };
+    use engine::event::Hook;
+    use jiff::Timestamp;
+    use std::time::SystemTime;
+
+    fn hook(proven: bool) -> HookStatus {
+        HookStatus {
+            hook: Hook::Open,
+            backend: Backend::Baseline,
+            reason: String::new(),
+            attached: true,
+            last_proven: proven.then(SystemTime::now),
+        }
+    }
+
+    fn counters(seen: u64, dropped: u64) -> HookCounters {
+        HookCounters {
+            hook: Hook::Open,
+            seen,
+            filtered: 0,
+            shed: 0,
+            dropped,
+            submitted: seen - dropped,
+            truncated: 0,
+            compat: 0,
+            canaries: 0,
+        }
+    }
+
+    fn armed() -> Armed {
+        Armed {
+            revision: "r".into(),
+            origin: Origin::Folder,
+            at: Timestamp::now(),
+            rules: 3,
+            failing: vec![],
+            took: std::time::Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn attached_is_not_armed_until_the_canary_came_through() {
+        let status = Handle::default();
+        assert_eq!(status.not_ready(), ["no ruleset is armed yet"]);
+        status.failed("bad bytes");
+        assert_eq!(status.not_ready(), ["no ruleset is armed: bad bytes"]);
+        status.armed(armed(), vec![Hook::Open]);
+        status.observed(vec![hook(false)], vec![counters(0, 0)], Timestamp::now());
+        assert!(status.not_ready()[0].contains("canary"), "{:?}", status.not_ready());
+        status.observed(vec![hook(true)], vec![counters(0, 0)], Timestamp::now());
+        assert!(status.not_ready().is_empty());
+        assert_eq!(status.snapshot().ruleset_error, "");
+    }
+
+    #[test]
+    fn a_failed_update_is_told_while_the_last_good_stays() {
+        let status = Handle::default();
+        status.armed(armed(), vec![]);
+        let changed = status.changed();
+        status.failed("schema 9");
+        assert!(changed.has_changed().unwrap());
+        let told = status.snapshot();
+        assert_eq!((told.revision.as_str(), told.ruleset_error.as_str()), ("r", "schema 9"));
+    }
+
+    #[test]
+    fn dropping_shows_above_the_threshold_and_is_announced() {
+        let status = Handle::default();
+        status.armed(armed(), vec![Hook::Open]);
+        let at = |s: i64| Timestamp::from_second(1_000_000 + s).unwrap();
+        status.observed(vec![hook(true)], vec![counters(0, 0)], at(0));
+        let mut changed = status.changed();
+        changed.mark_unchanged();
+        status.observed(vec![hook(true)], vec![counters(10_000, 5)], at(1));
+        assert!(!changed.has_changed().unwrap());
+        status.observed(vec![hook(true)], vec![counters(20_000, 500)], at(2));
+        assert!(changed.has_changed().unwrap());
+        let told = status.snapshot();
+        assert!(crds::conditions::is_true(&told.conditions, "Dropping"));
+        assert_eq!(told.drop_percent.as_deref(), Some("2.50"));
+        assert_eq!(told.hooks[0].dropped, 500);
+        assert_eq!(told.backend, "baseline");
+    }
+}

@@ -1,0 +1,191 @@
+//! What this node's agent does at the moment, as NodeAgent status says it; also standalone, at `/status`.
+//!
+//! ```text
+//! armer (ruleset, hooks, counters), detect thread (queue losses), sinks (failures) -> Handle -> snapshot, changed
+//! ```
+//! Invariant: nothing here is told as true before it was seen: a hook is proven by its canary, a ruleset is armed when the
+//! kernel filters and the rules were both swapped.
+pub mod alive;
+mod build;
+mod window;
+
+pub use build::version;
+
+use crate::{
+    probe::{HookCounters, HookStatus},
+    run::seams::Origin,
+};
+use crds::node_agent::{FailingRule, NodeAgentStatus};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use std::sync::{Arc, atomic::AtomicU64};
+use tokio::sync::watch;
+use window::Window;
+
+/// Share of events lost over the last minute above which the node says `Dropping`: 0.1 %.
+pub const DROPPING_ABOVE: f64 = 0.001;
+
+/// The ruleset in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Armed {
+    /// Its revision.
+    pub revision: String,
+    /// Where from.
+    pub origin: Origin,
+    /// When.
+    pub at: Timestamp,
+    /// How many rules, those in Shadow state too.
+    pub rules: usize,
+    /// Rules that are not armed, or not in their newest form, with reasons.
+    pub failing: Vec<FailingRule>,
+    /// From the update's arrival to armed.
+    pub took: std::time::Duration,
+}
+
+/// Counters that several parts add to. All are totals since the agent's start.
+#[derive(Debug, Default)]
+pub struct Losses {
+    /// Records that were in the ring and were not evaluated: not decodable.
+    pub invalid_records: AtomicU64,
+    /// Undecided events given up because too many waited; they were evaluated as if their pod were unknown.
+    pub held_early: AtomicU64,
+    /// Alerts that no queue had room for (their matches are counted).
+    pub alerts: AtomicU64,
+    /// Report writes that failed and were tried again.
+    pub report_write_failures: AtomicU64,
+    /// Alerts that wait on this node for the router (a gauge).
+    pub delivery_backlog: AtomicU64,
+    /// Alerts given up because the node's spool was full.
+    pub delivery_lost: AtomicU64,
+    /// Records that were decoded and evaluated.
+    pub evaluated: AtomicU64,
+    /// Events of another node's pods on this same kernel, left to that node's agent; they are evaluated ones, too.
+    pub foreign: AtomicU64,
+    /// Matches that went out without their pod's metadata.
+    pub metadata_missing: AtomicU64,
+    /// Processes given up by the table before their time.
+    pub process_evictions: AtomicU64,
+    /// Processes that acted and could not be found anywhere.
+    pub processes_unknown: AtomicU64,
+    /// Processes in the table (a gauge).
+    pub processes: AtomicU64,
+    /// Events that wait for their pod's metadata (a gauge).
+    pub held: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    started: Option<Timestamp>,
+    blind_from: Option<Timestamp>,
+    first_armed: Option<Timestamp>,
+    armed: Option<Armed>,
+    error: String,
+    wanted: Vec<engine::event::Hook>,
+    hooks: Vec<HookStatus>,
+    counters: Vec<HookCounters>,
+    window: Window,
+    conditions: Vec<crds::Condition>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    losses: Losses,
+    changed: watch::Sender<u64>,
+}
+
+/// See the module. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Inner>);
+
+impl Default for Handle {
+    fn default() -> Self {
+        let state = State { started: Some(Timestamp::now()), ..State::default() };
+        Self(Arc::new(Inner { state: state.into(), losses: Losses::default(), changed: watch::Sender::new(0) }))
+    }
+}
+
+impl Handle {
+    /// Counters to add to.
+    #[must_use]
+    pub fn losses(&self) -> &Losses {
+        &self.0.losses
+    }
+
+    /// Told after each change that a person would want to see at once: revision, error, readiness, `Dropping`.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// The agent before this one gave its last sign of life at `from`: since then nothing was seen.
+    pub fn blind_since(&self, from: Timestamp) {
+        self.0.state.lock().blind_from = Some(from);
+    }
+
+    /// A ruleset is in force; an earlier error is over.
+    pub fn armed(&self, armed: Armed, wanted: Vec<engine::event::Hook>) {
+        let mut state = self.0.state.lock();
+        state.first_armed.get_or_insert(armed.at);
+        state.armed = Some(armed);
+        state.error.clear();
+        state.wanted = wanted;
+        drop(state);
+        self.0.changed.send_modify(|n| *n += 1);
+    }
+
+    /// A newer ruleset could not be armed; what is in force stays.
+    pub fn failed(&self, reason: &str) {
+        let mut state = self.0.state.lock();
+        if state.error != reason {
+            reason.clone_into(&mut state.error);
+            drop(state);
+            self.0.changed.send_modify(|n| *n += 1);
+        }
+    }
+
+    /// New readings of the probe, at `now`.
+    pub fn observed(&self, hooks: Vec<HookStatus>, counters: Vec<HookCounters>, now: Timestamp) {
+        let mut state = self.0.state.lock();
+        let seen: u64 = counters.iter().map(|c| c.seen).sum();
+        let lost: u64 = counters.iter().map(|c| c.shed + c.dropped).sum();
+        state.window.push(now.as_millisecond(), seen, lost);
+        state.hooks = hooks;
+        state.counters = counters;
+        let before = state.conditions.clone();
+        state.refresh(&self.0.losses, now);
+        let same = before.len() == state.conditions.len()
+            && before.iter().zip(&state.conditions).all(|(a, b)| (&a.status, &a.reason) == (&b.status, &b.reason));
+        drop(state);
+        if !same {
+            self.0.changed.send_modify(|n| *n += 1);
+        }
+    }
+
+    /// The ruleset in force.
+    #[must_use]
+    pub fn armed_now(&self) -> Option<Armed> {
+        self.0.state.lock().armed.clone()
+    }
+
+    /// The last counters read.
+    #[must_use]
+    pub fn counters(&self) -> Vec<HookCounters> {
+        self.0.state.lock().counters.clone()
+    }
+
+    /// Why the agent is not ready; empty when it is.
+    #[must_use]
+    pub fn not_ready(&self) -> Vec<String> {
+        self.0.state.lock().not_ready()
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn snapshot(&self) -> NodeAgentStatus {
+        let now = Timestamp::now();
+        let mut state = self.0.state.lock();
+        state.refresh(&self.0.losses, now);
+        state.snapshot(&self.0.losses, now)
+    }
+}

@@ -1,0 +1,145 @@
+//! Decoding of records: what is built is read back, and no bytes whatever make it panic. Needs no kernel.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use agent::probe::record::{Body, Layer, RecordError, decode};
+use agent_abi::{
+    Wire,
+    record::{self as wire, ConnectBody, ExecBody, ForkBody, OpenBody, RecordHeader, hook},
+};
+use engine::event::{EventType, Hook};
+use proptest::{collection::vec, prelude::*};
+
+fn header(hook: u8, event_type: u8) -> RecordHeader {
+    RecordHeader { pid: 7, tid: 8, generation: 3, hook, event_type, ..RecordHeader::zeroed() }
+}
+
+fn record(header: RecordHeader, body: &impl Wire, parts: &[&[u8]]) -> Vec<u8> {
+    [header.as_bytes(), body.as_bytes(), &parts.concat()].concat()
+}
+
+fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..max)
+}
+
+#[test]
+fn numbers_are_the_engines() {
+    assert_eq!(Hook::ALL.len(), hook::COUNT);
+    for (n, hook) in Hook::ALL.iter().enumerate() {
+        assert_eq!(*hook as usize, n);
+    }
+    for (event, name) in [
+        (wire::event::EXECVE, "execve"),
+        (wire::event::EXECVEAT, "execveat"),
+        (wire::event::CLONE, "clone"),
+        (wire::event::CLONE3, "clone3"),
+        (wire::event::FORK, "fork"),
+        (wire::event::VFORK, "vfork"),
+        (wire::event::PROCEXIT, "procexit"),
+        (wire::event::OPEN, "open"),
+        (wire::event::OPENAT, "openat"),
+        (wire::event::OPENAT2, "openat2"),
+        (wire::event::CREAT, "creat"),
+        (wire::event::CONNECT, "connect"),
+    ] {
+        assert_eq!(EventType::ALL[usize::from(event)].as_str(), name);
+    }
+}
+
+#[test]
+fn a_hook_supplies_only_its_own_event_types() {
+    let bytes = record(header(hook::EXIT, wire::event::OPEN), &wire::ExitBody::zeroed(), &[]);
+    assert_eq!(decode(&bytes), Err(RecordError::EventType { hook: hook::EXIT, event_type: wire::event::OPEN }));
+    let bytes = record(header(99, 0), &wire::ExitBody::zeroed(), &[]);
+    assert_eq!(decode(&bytes), Err(RecordError::Hook(99)));
+}
+
+proptest! {
+    #[test]
+    fn execs_are_read_back(
+        parts in [bytes(300), bytes(300), bytes(5000), bytes(300), bytes(300)],
+        euid: u32, loginuid: u32, comm: [u8; 16], layer: u8, flags: u16,
+    ) {
+        let [cgroup, path, args, cwd, file] = &parts;
+        let body = ExecBody {
+            euid, loginuid, comm, layer,
+            exe_flags: wire::EXE_MEMFD,
+            cgroup_len: cgroup.len() as u16,
+            path_len: path.len() as u16,
+            args_len: args.len() as u16,
+            cwd_len: cwd.len() as u16,
+            file_len: file.len() as u16,
+            ..ExecBody::zeroed()
+        };
+        let header = RecordHeader { flags, ..header(hook::EXEC, wire::event::EXECVEAT) };
+        let bytes = record(header, &body, &[cgroup, path, args, cwd, file]);
+        let record = decode(&bytes).unwrap();
+        prop_assert_eq!(record.header.truncated, flags & wire::TRUNCATED != 0);
+        prop_assert_eq!(record.header.canary, flags & wire::CANARY != 0);
+        prop_assert_eq!((record.header.pid, record.header.tid, record.header.generation), (7, 8, 3));
+        let Body::Exec(e) = record.body else { panic!("{record:?}") };
+        prop_assert_eq!([e.cgroup_path, e.path, e.args, e.cwd, e.file], [&cgroup[..], path, args, cwd, file]);
+        prop_assert_eq!((e.euid, e.loginuid), (euid, (loginuid != u32::MAX).then_some(loginuid)));
+        prop_assert!(e.memfd && !e.deleted);
+        prop_assert!(comm.starts_with(e.comm) && !e.comm.contains(&0));
+        prop_assert_eq!(e.layer == Layer::Upper, layer == wire::LAYER_UPPER);
+    }
+
+    #[test]
+    fn opens_are_read_back(path in bytes(4096), base in bytes(4096), ret: i64, dirfd: i32, flags: u32, info: u8) {
+        let body = OpenBody {
+            ret: ret.cast_unsigned(), dirfd: dirfd.cast_unsigned(), flags, info,
+            path_len: path.len() as u16,
+            base_len: base.len() as u16,
+            ..OpenBody::zeroed()
+        };
+        let bytes = record(header(hook::OPEN, wire::event::OPENAT2), &body, &[&path, &base]);
+        let Body::Open(o) = decode(&bytes).unwrap().body else { panic!() };
+        prop_assert_eq!((o.path, o.base, o.ret, o.dirfd, o.flags), (&path[..], &base[..], ret, dirfd, flags));
+        prop_assert_eq!((o.resolved, o.created), (info & wire::OPEN_RESOLVED != 0, info & wire::OPEN_CREATED != 0));
+    }
+
+    #[test]
+    fn connects_are_read_back(addr: [u8; 16], family in prop::sample::select(vec![0u16, 1, 2, 10, 77]), port: u16, path in bytes(108)) {
+        let body = ConnectBody { addr, family, port, path_len: path.len() as u16, ..ConnectBody::zeroed() };
+        let bytes = record(header(hook::CONNECT, wire::event::CONNECT), &body, &[&path]);
+        let Body::Connect(c) = decode(&bytes).unwrap().body else { panic!() };
+        let expected: Option<std::net::IpAddr> = match family {
+            2 => Some(<[u8; 4]>::try_from(&addr[..4]).unwrap().into()),
+            10 => Some(addr.into()),
+            _ => None,
+        };
+        prop_assert_eq!((c.addr, c.port, c.unix_path), (expected, port, &path[..]));
+    }
+
+    #[test]
+    fn any_other_length_is_refused(path in bytes(200), cut in 1usize..200, extra in bytes(50)) {
+        let body = OpenBody { path_len: path.len() as u16, ..OpenBody::zeroed() };
+        let whole = record(header(hook::OPEN, wire::event::OPEN), &body, &[&path]);
+        prop_assert!(decode(&whole).is_ok());
+        let cut = whole.len() - cut.min(whole.len());
+        let is_short = matches!(decode(&whole[..cut]), Err(RecordError::Short { .. }));
+        prop_assert!(is_short);
+        let long = [&whole[..], &extra].concat();
+        prop_assert_eq!(decode(&long).is_ok(), extra.is_empty());
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in bytes(600)) {
+        let _ = decode(&bytes);
+    }
+
+    /// Bytes that look like a record up to their lengths, so that the checks behind the header are reached.
+    #[test]
+    fn plausible_bytes_never_panic(hook in 0u8..6, event in 0u8..13, rest in bytes(900)) {
+        let bytes = [header(hook, event).as_bytes(), &rest].concat();
+        let _ = decode(&bytes);
+    }
+
+    #[test]
+    fn forks_are_read_back(child_pid: u32, child_start: u64, comm: [u8; 16]) {
+        let body = ForkBody { child_pid, child_start, comm, ..ForkBody::zeroed() };
+        let bytes = record(header(hook::FORK, wire::event::CLONE3), &body, &[]);
+        let Body::Fork(f) = decode(&bytes).unwrap().body else { panic!() };
+        prop_assert_eq!((f.child_pid, f.child_start), (child_pid, child_start));
+    }
+}

@@ -1,0 +1,87 @@
+//! The system calls that are timed.
+use anyhow::Result;
+use std::{
+    fs::File,
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+/// A loop over one kind of call.
+pub struct Loop {
+    /// What a person calls it.
+    pub name: &'static str,
+    /// Calls per round: about a quarter of a second's.
+    pub calls: u32,
+    /// One call.
+    pub call: Box<dyn FnMut() -> Result<()>>,
+    /// The hook whose records belong to it; none for calls that no rule needs.
+    pub hook: Option<&'static str>,
+    /// How much is aimed at for program and agent together, nanoseconds a call.
+    pub aim: u32,
+}
+
+impl Loop {
+    /// Nanoseconds per call over one round.
+    ///
+    /// # Errors
+    /// A call fails that should not.
+    pub fn round(&mut self) -> Result<f64> {
+        let start = Instant::now();
+        for _ in 0..self.calls {
+            (self.call)()?;
+        }
+        Ok(start.elapsed().as_secs_f64() * 1e9 / f64::from(self.calls))
+    }
+}
+
+/// All loops. Aims are those of the design: where program and agent are aimed at together, their sum.
+///
+/// # Errors
+/// No port that refuses can be found.
+pub fn all() -> Result<Vec<Loop>> {
+    // A port that was just given back refuses.
+    let refused: SocketAddr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    Ok(vec![
+        Loop {
+            name: "getppid",
+            calls: 1_000_000,
+            call: Box::new(|| {
+                std::hint::black_box(rustix::process::getppid());
+                Ok(())
+            }),
+            hook: None,
+            aim: 100,
+        },
+        Loop {
+            name: "openat+close",
+            calls: 100_000,
+            call: Box::new(|| {
+                drop(File::open("/etc/hostname")?);
+                Ok(())
+            }),
+            hook: Some("open"),
+            aim: 800,
+        },
+        Loop {
+            name: "connect refused",
+            calls: 20_000,
+            call: Box::new(move || {
+                std::hint::black_box(TcpStream::connect(refused).is_err());
+                Ok(())
+            }),
+            hook: Some("connect"),
+            aim: 1_400,
+        },
+        Loop {
+            name: "fork+exec+wait",
+            calls: 300,
+            call: Box::new(|| {
+                Command::new("/bin/true").stdin(Stdio::null()).status()?;
+                Ok(())
+            }),
+            hook: Some("exec"),
+            aim: 30_000,
+        },
+    ])
+}

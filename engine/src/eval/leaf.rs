@@ -1,0 +1,202 @@
+//! Comparisons and `exists`, with their right-hand sides prepared.
+use super::{
+    Truth,
+    operand::{kind_of, many_of, visit},
+};
+use crate::{
+    event::Event,
+    field::{FieldRef, Kind, Many, Supply},
+    matching::{Point, Test, TestError, compare_dynamic, refuse_dynamic},
+    syntax::{Comparison, Expr, Op, Operand, Right},
+    value::{Lookup, Value},
+};
+use std::ops::ControlFlow;
+
+/// A leaf of a condition.
+#[derive(Clone, Debug)]
+pub enum Leaf {
+    /// `operand exists`.
+    Exists(Operand),
+    /// `operand op literals`.
+    Test {
+        /// Left.
+        operand: Operand,
+        /// Operator and right.
+        test: Test,
+        /// All values must fit (`in` over a list), not any.
+        all: bool,
+    },
+    /// `operand op val(field)`.
+    Dynamic {
+        /// Left.
+        left: Operand,
+        /// Operator.
+        op: Op,
+        /// Right.
+        right: Operand,
+    },
+}
+
+impl Leaf {
+    /// Prepares a leaf; `None`: the expression is none. This is the type check of comparisons, too.
+    ///
+    /// # Errors
+    /// Operator, field and literals do not fit.
+    pub fn build(expr: &Expr) -> Result<Option<Self>, TestError> {
+        Ok(match expr {
+            Expr::Exists(operand) => Some(Self::Exists(operand.clone())),
+            Expr::Compare(comparison) => Some(Self::comparison(comparison)?),
+            Expr::And(_) | Expr::Or(_) | Expr::Not(_) => None,
+        })
+    }
+
+    /// Prepares a comparison.
+    ///
+    /// # Errors
+    /// Operator, field and literals do not fit.
+    pub fn comparison(c: &Comparison) -> Result<Self, TestError> {
+        let kind = kind_of(&c.left);
+        let literals = match &c.right {
+            Right::Operand(right) => {
+                let refused = refuse_dynamic(kind, c.op, kind_of(right))
+                    .or_else(|| c.quantifier.map(|q| format!("`{q}` takes a list of literals, not a field")));
+                return match refused {
+                    Some(message) => Err(TestError { item: None, message, suggestion: None }),
+                    None => Ok(Self::Dynamic { left: c.left.clone(), op: c.op, right: right.clone() }),
+                };
+            }
+            Right::Value(literal) => std::slice::from_ref(literal),
+            Right::List(literals) => literals,
+        };
+        let test = Test::build(kind, c.op, c.quantifier, literals)?;
+        let all = c.op == Op::In && many_of(&c.left) == Many::Set;
+        Ok(Self::Test { operand: c.left.clone(), test, all })
+    }
+
+    /// Evaluates it.
+    #[must_use]
+    pub fn evaluate(&self, event: &dyn Event) -> Truth {
+        match self {
+            Self::Exists(operand) => any(operand, event, &mut |_| true),
+            Self::Test { operand, test, all: true } => {
+                // Missing is false here too: an empty list is in no list.
+                let empty = any(operand, event, &mut |_| true);
+                empty.min(!any(operand, event, &mut |value| !test.matches(value)))
+            }
+            Self::Test { operand: Operand::Field(field), test, .. } if is_plain(field) => match event.field(field) {
+                Lookup::Value(value) => test.matches(&value).into(),
+                Lookup::Missing => Truth::False,
+                Lookup::Pending => Truth::Unknown,
+            },
+            Self::Test { operand, test, .. } => any(operand, event, &mut |value| test.matches(value)),
+            Self::Dynamic { left, op, right } => {
+                let mut result = Truth::False;
+                visit(right, event, &mut |found| {
+                    result = result.max(match found {
+                        Lookup::Missing => Truth::False,
+                        // Whatever it will be, a missing left side is equal to nothing.
+                        Lookup::Pending => any(left, event, &mut |_| true).min(Truth::Unknown),
+                        Lookup::Value(right) => any(left, event, &mut |left| compare_dynamic(*op, left, right)),
+                    });
+                    stop_when_true(result)
+                });
+                result
+            }
+        }
+    }
+
+    /// Values of which the field must have one whenever the leaf is not false. Only for fields with one value that is
+    /// never pending.
+    #[must_use]
+    pub fn required(&self) -> Option<(&FieldRef, Required<'_>)> {
+        let Self::Test { operand: Operand::Field(field), test, all: false } = self else { return None };
+        let at_once = matches!(field.field.def().supply, Supply::Event | Supply::Process | Supply::By(_));
+        if !is_plain(field) || !at_once {
+            return None;
+        }
+        let required = match test {
+            Test::TextEq(text) => Required::Texts(vec![text]),
+            Test::TextIn(texts) => Required::Texts(texts.iter().map(|t| &**t).collect()),
+            Test::Prefix(prefix) => Required::Prefixes(vec![prefix]),
+            Test::Any(tests) => Required::Prefixes(tests.iter().map(prefix).collect::<Option<_>>()?),
+            Test::Range(low, high) if low == high => Required::Points(vec![Point::Number(*low)]),
+            Test::NumberIn(numbers) => Required::Points(numbers.iter().copied().map(Point::Number).collect()),
+            Test::AddressIn(addresses) => Required::Points(addresses.iter().copied().map(Point::Address).collect()),
+            _ => return None,
+        };
+        Some((field, required))
+    }
+
+    /// Rough cost beside comparing one short text; orders the parts of `and` and `or`.
+    #[must_use]
+    pub fn cost(&self) -> u32 {
+        match self {
+            Self::Exists(operand) => operand_cost(operand),
+            Self::Test { operand, test, .. } => operand_cost(operand).saturating_add(test.cost()),
+            Self::Dynamic { left, right, .. } => operand_cost(left) + operand_cost(right) + 1,
+        }
+    }
+}
+
+/// See [`Leaf::required`].
+#[derive(Clone, Debug)]
+pub enum Required<'l> {
+    /// One of these texts.
+    Texts(Vec<&'l [u8]>),
+    /// One of these numbers or addresses.
+    Points(Vec<Point>),
+    /// A text that begins with one of these.
+    Prefixes(Vec<&'l [u8]>),
+}
+
+impl Required<'_> {
+    /// How many values.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Texts(texts) | Self::Prefixes(texts) => texts.len(),
+            Self::Points(points) => points.len(),
+        }
+    }
+}
+
+fn prefix(test: &Test) -> Option<&[u8]> {
+    match test {
+        Test::Prefix(prefix) => Some(prefix),
+        _ => None,
+    }
+}
+
+/// Whether any value fits; false when there is none, undecided when one is pending and no known one fits.
+fn any(operand: &Operand, event: &dyn Event, fits: &mut dyn FnMut(&Value<'_>) -> bool) -> Truth {
+    let mut result = Truth::False;
+    visit(operand, event, &mut |found| {
+        result = result.max(match found {
+            Lookup::Value(value) => fits(value).into(),
+            Lookup::Missing => Truth::False,
+            Lookup::Pending => Truth::Unknown,
+        });
+        stop_when_true(result)
+    });
+    result
+}
+
+fn stop_when_true(result: Truth) -> ControlFlow<()> {
+    if result == Truth::True { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+/// One value, yielded as it is.
+fn is_plain(field: &FieldRef) -> bool {
+    field.many() == Many::One && field.field.def().kind != Kind::Clock
+}
+
+fn operand_cost(operand: &Operand) -> u32 {
+    match operand {
+        Operand::Field(field) => match field.many() {
+            Many::One => 2,
+            Many::Any | Many::Set => 12,
+        },
+        Operand::Text(_) => 0,
+        Operand::Call { args, .. } | Operand::List(args) => args.iter().map(operand_cost).sum::<u32>() + 10,
+    }
+}

@@ -1,0 +1,291 @@
+//! The immutable evaluator that a ruleset is planned into.
+//!
+//! ```text
+//! ruleset -> for each event type: conditions specialised to it (known: type, fields it cannot have)
+//!         -> graph (equal parts are one node, cheap parts first) -> dispatch (rules by required value)
+//!         -> needed hooks, filter of opens
+//! ```
+//! Invariant: for every event, the rules found are exactly those whose condition `eval::evaluate` calls true
+//! (property test).
+mod dispatch;
+mod filter;
+mod graph;
+mod known;
+#[cfg(test)]
+mod tests;
+
+pub use filter::OpenFilter;
+
+use crate::{
+    eval::Truth,
+    event::{Event, EventType, Hook},
+    matching::TestError,
+    output::Template,
+    ruleset::Ruleset,
+    syntax::Expr,
+};
+use dispatch::{Candidate, Dispatch};
+use graph::{Builder, Graph, Memory, Planned};
+use known::Known;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// A ruleset that cannot be planned. A compiled one always can; this guards against one from elsewhere.
+#[derive(Debug, thiserror::Error)]
+#[error("{object}: {reason}")]
+pub struct PlanError {
+    /// Which rule or exception.
+    pub object: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What became of a rule for one event. Rules that do not match are not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Index in `ruleset.rules`.
+    pub rule: usize,
+    /// What became of it.
+    pub outcome: HitOutcome,
+}
+
+/// See [`Hit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HitOutcome {
+    /// It matches and no exception holds.
+    Matched,
+    /// It matches, and an exception silences it.
+    Suppressed {
+        /// Index in `ruleset.exceptions`.
+        exception: usize,
+    },
+    /// Undecided until a pending field is known: ask again.
+    Pending,
+}
+
+/// Memory for evaluations, to be used again for each event: one per thread. Fits every plan.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    rules: Memory,
+    exceptions: Memory,
+}
+
+/// An exception as planned.
+#[derive(Debug)]
+struct PlannedException {
+    index: usize,
+    condition: Planned,
+    expires_at: Option<i64>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Plan {
+    ruleset: Arc<Ruleset>,
+    templates: Vec<Template>,
+    graph: Graph,
+    /// By event type, and last those of events without one.
+    dispatch: Vec<Dispatch>,
+    /// By hook: the rules that its events may match.
+    rules_of: Vec<Vec<usize>>,
+    exceptions: Graph,
+    /// By rule.
+    exceptions_of: Vec<Vec<PlannedException>>,
+    open_filter: OpenFilter,
+}
+
+impl Plan {
+    /// Plans a ruleset.
+    ///
+    /// # Errors
+    /// A condition or template in it is malformed.
+    pub fn new(ruleset: Arc<Ruleset>) -> Result<Self, PlanError> {
+        let mut templates = Vec::with_capacity(ruleset.rules.len());
+        for rule in &ruleset.rules {
+            let template = Template::parse(&rule.output);
+            templates.push(template.map_err(|error| plan_error(&rule.id, error.one_line()))?);
+        }
+        let (graph, dispatch, rules_of) = plan_rules(&ruleset)?;
+        let (exceptions, exceptions_of) = plan_exceptions(&ruleset)?;
+        let open_filter = plan_open_filter(&ruleset)?;
+        Ok(Self { templates, graph, dispatch, rules_of, exceptions, exceptions_of, open_filter, ruleset })
+    }
+
+    /// What was planned.
+    #[must_use]
+    pub fn ruleset(&self) -> &Arc<Ruleset> {
+        &self.ruleset
+    }
+
+    /// Hooks that the rules need, and those of the process life cycle, which are always needed.
+    #[must_use]
+    pub fn needed_hooks(&self) -> BTreeSet<Hook> {
+        let wanted = EventType::ALL.iter().filter(|t| !self.dispatch[**t as usize].is_empty()).map(|t| t.hook());
+        wanted.chain(Hook::ALL.iter().copied().filter(|h| h.is_life_cycle())).collect()
+    }
+
+    /// Rules (indexes in `ruleset.rules`) that events of a hook may match: those that a lost event is charged to.
+    #[must_use]
+    pub fn rules_of(&self, hook: Hook) -> &[usize] {
+        &self.rules_of[hook as usize]
+    }
+
+    /// Event types that some rule can match.
+    #[must_use]
+    pub fn needed_types(&self) -> BTreeSet<EventType> {
+        EventType::ALL.iter().copied().filter(|t| !self.dispatch[*t as usize].is_empty()).collect()
+    }
+
+    /// Which opens any rule could match: a sound superset.
+    #[must_use]
+    pub fn open_filter(&self) -> OpenFilter {
+        self.open_filter
+    }
+
+    /// Number of distinct parts of all conditions, over all event types: what the plan costs in memory.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.graph.len() + self.exceptions.len()
+    }
+
+    /// The output template of a rule (index in `ruleset.rules`).
+    #[must_use]
+    pub fn template(&self, rule: usize) -> &Template {
+        &self.templates[rule]
+    }
+
+    /// Evaluates all rules for an event, at `now` in Unix seconds (for the expiry of exceptions). Calls back once for
+    /// each rule that matches, is silenced or undecided; in no particular order.
+    pub fn evaluate(&self, event: &impl Event, now: i64, scratch: &mut Scratch, found: &mut dyn FnMut(Hit)) {
+        let event: &dyn Event = event;
+        let dispatch = &self.dispatch[event.event_type().map_or(EventType::ALL.len(), |t| t as usize)];
+        if dispatch.is_empty() {
+            return;
+        }
+        scratch.rules.begin(&self.graph);
+        let mut exceptions_begun = false;
+        let Scratch { rules: memory, exceptions } = scratch;
+        dispatch.pick(&self.graph, event, memory, &mut |Candidate { rule, condition }, memory| {
+            let rule = rule as usize;
+            let outcome = match self.graph.evaluate(condition, event, memory) {
+                Truth::False => return,
+                Truth::Unknown => HitOutcome::Pending,
+                Truth::True if self.exceptions_of[rule].is_empty() => HitOutcome::Matched,
+                Truth::True => {
+                    if !exceptions_begun {
+                        exceptions.begin(&self.exceptions);
+                        exceptions_begun = true;
+                    }
+                    self.judge(rule, event, now, exceptions)
+                }
+            };
+            found(Hit { rule, outcome });
+        });
+    }
+
+    /// A match after its exceptions: the first that holds takes it; an undecided one holds it back.
+    fn judge(&self, rule: usize, event: &dyn Event, now: i64, memory: &mut Memory) -> HitOutcome {
+        let mut outcome = HitOutcome::Matched;
+        for exception in &self.exceptions_of[rule] {
+            if exception.expires_at.is_some_and(|at| now >= at) {
+                continue;
+            }
+            match self.exceptions.evaluate(exception.condition, event, memory) {
+                Truth::True => return HitOutcome::Suppressed { exception: exception.index },
+                Truth::Unknown => outcome = HitOutcome::Pending,
+                Truth::False => {}
+            }
+        }
+        outcome
+    }
+}
+
+/// The event types for which a condition is not certain to be false.
+///
+/// # Errors
+/// A literal in it does not fit its field.
+pub(crate) fn possible_types(condition: &Expr) -> Result<BTreeSet<EventType>, TestError> {
+    let mut builder = Builder::default();
+    let mut types = BTreeSet::new();
+    for event_type in EventType::ALL {
+        let known = Known { event_type: Some(*event_type), open_class: None };
+        if builder.decide(condition, &known)? != Truth::False {
+            types.insert(*event_type);
+        }
+    }
+    Ok(types)
+}
+
+fn plan_error(object: &impl ToString, reason: impl Into<String>) -> PlanError {
+    PlanError { object: object.to_string(), reason: reason.into() }
+}
+
+/// The graph, by event type what to evaluate, by hook the rules that it feeds.
+type PlannedRules = (Graph, Vec<Dispatch>, Vec<Vec<usize>>);
+
+fn plan_rules(ruleset: &Ruleset) -> Result<PlannedRules, PlanError> {
+    let mut builder = Builder::default();
+    let mut rules_of: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); Hook::ALL.len()];
+    let types = EventType::ALL.iter().copied().map(Some).chain([None]);
+    let mut by_type = Vec::new();
+    for event_type in types {
+        let known = Known { event_type, open_class: None };
+        builder.next_type();
+        let mut candidates = Vec::new();
+        for (index, rule) in ruleset.rules.iter().enumerate() {
+            let failed = |error: TestError| plan_error(&rule.id, error.message);
+            let condition = builder.add(&rule.condition, &known).map_err(failed)?;
+            if condition != Planned::Constant(false) {
+                let rule = u32::try_from(index).map_err(|_| plan_error(&rule.id, "too many rules"))?;
+                candidates.push(Candidate { rule, condition });
+                if let Some(event_type) = event_type {
+                    rules_of[event_type.hook() as usize].insert(index);
+                }
+            }
+        }
+        by_type.push(candidates);
+    }
+    let graph = builder.finish();
+    let dispatch = by_type.into_iter().map(|candidates| Dispatch::new(candidates, &graph)).collect();
+    Ok((graph, dispatch, rules_of.into_iter().map(|of| of.into_iter().collect()).collect()))
+}
+
+fn plan_exceptions(ruleset: &Ruleset) -> Result<(Graph, Vec<Vec<PlannedException>>), PlanError> {
+    let at: HashMap<_, _> = ruleset.rules.iter().enumerate().map(|(n, rule)| (&rule.id, n)).collect();
+    let mut builder = Builder::default();
+    let mut of: Vec<Vec<PlannedException>> = ruleset.rules.iter().map(|_| Vec::new()).collect();
+    for (index, exception) in ruleset.exceptions.iter().enumerate() {
+        let failed = |error: TestError| plan_error(&exception.id, error.message);
+        let condition = match &exception.condition {
+            None => Planned::Constant(true),
+            Some(condition) => builder.add(condition, &Known::default()).map_err(failed)?,
+        };
+        for rule in exception.rules.iter().filter_map(|id| at.get(id)) {
+            of[*rule].push(PlannedException { index, condition, expires_at: exception.expires_at });
+        }
+    }
+    Ok((builder.finish(), of))
+}
+
+/// Every class of opens for which some rule is not decided to be false.
+fn plan_open_filter(ruleset: &Ruleset) -> Result<OpenFilter, PlanError> {
+    let mut builder = Builder::default();
+    let mut filter = OpenFilter::NONE;
+    for event_type in EventType::ALL.iter().copied().filter(|t| t.hook() == Hook::Open) {
+        for class in 0..16 {
+            let known = Known { event_type: Some(event_type), open_class: Some(class) };
+            for rule in &ruleset.rules {
+                if filter.wants(class) {
+                    break;
+                }
+                let truth = builder.decide(&rule.condition, &known);
+                if truth.map_err(|error| plan_error(&rule.id, error.message))? != Truth::False {
+                    filter = filter.with(class);
+                }
+            }
+        }
+    }
+    Ok(filter)
+}

@@ -1,0 +1,4 @@
+//! `eyas-operator`: see `operator::cli`.
+fn main() -> std::process::ExitCode {
+    operator::cli::main()
+}
