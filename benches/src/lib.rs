@@ -4,6 +4,7 @@
 //! loops     the system calls that are timed: the same loop with and without an agent, in turns, medians compared
 //! agent     a release agent: when it is ready, its processor time, memory and counters
 //! evaluate  the engine alone: events per second that one core evaluates
+//! node      events as a node makes them; variety: many rules; stable: Falco's published ones
 //! table     the figures beside what is aimed at
 //! ```
 //!
@@ -13,5 +14,8 @@
 pub mod agent;
 pub mod evaluate;
 pub mod loops;
+pub mod node;
 pub mod run;
+pub mod stable;
 pub mod table;
+pub mod variety;

@@ -1,20 +1,32 @@
 //! Times as text, in UTC.
 use crate::field::Field;
+use std::fmt::{Result, Write};
 
 /// A time (nanoseconds since 1970) as the field shows it.
 #[must_use]
 pub fn render(field: Field, ns: u64) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write(field, ns, &mut text);
+    text
+}
+
+/// The same into what is there already.
+pub(super) fn write(field: Field, ns: u64, out: &mut impl Write) -> Result {
     let (seconds, nanos) = (ns / 1_000_000_000, ns % 1_000_000_000);
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
-    let date = format!("{year:04}-{month:02}-{day:02}");
-    let time = format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
     match field {
-        Field::EvtTimeS => time,
-        Field::EvtTimeIso8601 => format!("{date}T{time}.{nanos:09}+0000"),
-        Field::EvtDatetime => format!("{date} {time}.{nanos:09}"),
-        Field::EvtDatetimeS => format!("{date} {time}"),
-        _ => format!("{time}.{nanos:09}"),
+        Field::EvtTimeIso8601 => write!(out, "{year:04}-{month:02}-{day:02}T")?,
+        Field::EvtDatetime | Field::EvtDatetimeS => write!(out, "{year:04}-{month:02}-{day:02} ")?,
+        _ => {}
+    }
+    write!(out, "{hour:02}:{minute:02}:{second:02}")?;
+    match field {
+        Field::EvtTimeS | Field::EvtDatetimeS => Ok(()),
+        Field::EvtTimeIso8601 => write!(out, ".{nanos:09}+0000"),
+        _ => write!(out, ".{nanos:09}"),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 use crate::{
     event::Event,
     field::{FieldRef, Kind, Many, Supply},
-    matching::{Point, Test, TestError, compare_dynamic, refuse_dynamic},
+    matching::{Test, TestError, compare_dynamic, refuse_dynamic},
     syntax::{Comparison, Expr, Op, Operand, Right},
     value::{Lookup, Value},
 };
@@ -83,11 +83,9 @@ impl Leaf {
                 let empty = any(operand, event, &mut |_| true);
                 empty.min(!any(operand, event, &mut |value| !test.matches(value)))
             }
-            Self::Test { operand: Operand::Field(field), test, .. } if is_plain(field) => match event.field(field) {
-                Lookup::Value(value) => test.matches(&value).into(),
-                Lookup::Missing => Truth::False,
-                Lookup::Pending => Truth::Unknown,
-            },
+            Self::Test { operand: Operand::Field(field), test, .. } if is_plain(field) => {
+                judge(test, &event.field(field))
+            }
             Self::Test { operand, test, .. } => any(operand, event, &mut |value| test.matches(value)),
             Self::Dynamic { left, op, right } => {
                 let mut result = Truth::False;
@@ -105,28 +103,6 @@ impl Leaf {
         }
     }
 
-    /// Values of which the field must have one whenever the leaf is not false. Only for fields with one value that is
-    /// never pending.
-    #[must_use]
-    pub fn required(&self) -> Option<(&FieldRef, Required<'_>)> {
-        let Self::Test { operand: Operand::Field(field), test, all: false } = self else { return None };
-        let at_once = matches!(field.field.def().supply, Supply::Event | Supply::Process | Supply::By(_));
-        if !is_plain(field) || !at_once {
-            return None;
-        }
-        let required = match test {
-            Test::TextEq(text) => Required::Texts(vec![text]),
-            Test::TextIn(texts) => Required::Texts(texts.iter().map(|t| &**t).collect()),
-            Test::Prefix(prefix) => Required::Prefixes(vec![prefix]),
-            Test::Any(tests) => Required::Prefixes(tests.iter().map(prefix).collect::<Option<_>>()?),
-            Test::Range(low, high) if low == high => Required::Points(vec![Point::Number(*low)]),
-            Test::NumberIn(numbers) => Required::Points(numbers.iter().copied().map(Point::Number).collect()),
-            Test::AddressIn(addresses) => Required::Points(addresses.iter().copied().map(Point::Address).collect()),
-            _ => return None,
-        };
-        Some((field, required))
-    }
-
     /// Rough cost beside comparing one short text; orders the parts of `and` and `or`.
     #[must_use]
     pub fn cost(&self) -> u32 {
@@ -138,32 +114,13 @@ impl Leaf {
     }
 }
 
-/// See [`Leaf::required`].
-#[derive(Clone, Debug)]
-pub enum Required<'l> {
-    /// One of these texts.
-    Texts(Vec<&'l [u8]>),
-    /// One of these numbers or addresses.
-    Points(Vec<Point>),
-    /// A text that begins with one of these.
-    Prefixes(Vec<&'l [u8]>),
-}
-
-impl Required<'_> {
-    /// How many values.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        match self {
-            Self::Texts(texts) | Self::Prefixes(texts) => texts.len(),
-            Self::Points(points) => points.len(),
-        }
-    }
-}
-
-fn prefix(test: &Test) -> Option<&[u8]> {
-    match test {
-        Test::Prefix(prefix) => Some(prefix),
-        _ => None,
+/// The truth of a test of one value.
+#[must_use]
+pub fn judge(test: &Test, value: &Lookup<'_>) -> Truth {
+    match value {
+        Lookup::Value(value) => test.matches(value).into(),
+        Lookup::Missing => Truth::False,
+        Lookup::Pending => Truth::Unknown,
     }
 }
 
@@ -185,16 +142,21 @@ fn stop_when_true(result: Truth) -> ControlFlow<()> {
     if result == Truth::True { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
-/// One value, yielded as it is.
-fn is_plain(field: &FieldRef) -> bool {
+/// One value, compared as the event yields it.
+#[must_use]
+pub fn is_plain(field: &FieldRef) -> bool {
     field.many() == Many::One && field.field.def().kind != Kind::Clock
 }
 
 fn operand_cost(operand: &Operand) -> u32 {
     match operand {
         Operand::Field(field) => match field.many() {
-            Many::One => 2,
-            Many::Any | Many::Set => 12,
+            Many::Any | Many::Set => 16,
+            Many::One => match field.field.def().supply {
+                // Looked up beyond the event and its process.
+                Supply::Container | Supply::Pod | Supply::User => 4,
+                Supply::Event | Supply::Process | Supply::By(_) | Supply::Nobody => 2,
+            },
         },
         Operand::Text(_) => 0,
         Operand::Call { args, .. } | Operand::List(args) => args.iter().map(operand_cost).sum::<u32>() + 10,

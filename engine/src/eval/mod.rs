@@ -13,7 +13,9 @@ mod operand;
 mod tests;
 
 pub use clock::render as render_clock;
-pub use leaf::{Leaf, Required};
+pub use leaf::{Leaf, is_plain, judge};
+#[cfg(test)]
+pub use operand::kind_of;
 pub use operand::value_of;
 
 use crate::{event::Event, matching::TestError, syntax::Expr};

@@ -1,14 +1,16 @@
-//! Values of fields and transformers.
+//! Values of fields and transformers. What a transformer makes stays on the stack while it is short.
 use super::clock;
 use crate::{
     event::Event,
     field::{FieldRef, Kind, Many},
-    matching::bytes,
+    matching::{Buffer, with_bytes},
     syntax::{Function, Operand},
     value::{Lookup, Value},
 };
 use std::ops::ControlFlow;
 
+/// What transformers make their texts in.
+type Made = Buffer<512>;
 type Visit<'v> = &'v mut dyn FnMut(&Lookup<'_>) -> ControlFlow<()>;
 
 /// Kind of an operand's values.
@@ -60,11 +62,15 @@ pub fn visit(operand: &Operand, event: &dyn Event, found: Visit<'_>) {
 
 fn visit_field(field: &FieldRef, event: &dyn Event, found: Visit<'_>) {
     if field.field.def().kind == Kind::Clock {
-        let value = match event.field(field) {
-            Lookup::Value(Value::Uint(ns)) => Lookup::Value(Value::from(clock::render(field.field, ns))),
-            other => other,
+        let _ = match event.field(field) {
+            Lookup::Value(Value::Uint(ns)) => {
+                let mut text = Buffer::<48>::default();
+                // Writing to a buffer cannot fail.
+                let _ = clock::write(field.field, ns, &mut text);
+                found(&Lookup::Value(Value::from(text.as_bytes())))
+            }
+            other => found(&other),
         };
-        let _ = found(&value);
     } else if field.many() == Many::One {
         let _ = found(&event.field(field));
     } else {
@@ -87,29 +93,11 @@ pub fn value_of<'e>(operand: &Operand, event: &'e dyn Event) -> Lookup<'e> {
     }
 }
 
-/// All values of an operand; Missing when any is or when there is none, else Pending when any is.
+/// All values of an operand; what there is instead as [`each`] says.
 fn collect(operand: &Operand, event: &dyn Event) -> Result<Vec<Value<'static>>, Lookup<'static>> {
     let mut values = Vec::new();
-    let mut none = None;
-    visit(operand, event, &mut |found| match found {
-        Lookup::Value(value) => {
-            values.push(owned(value));
-            ControlFlow::Continue(())
-        }
-        Lookup::Missing => {
-            none = Some(Lookup::Missing);
-            ControlFlow::Break(())
-        }
-        Lookup::Pending => {
-            none = Some(Lookup::Pending);
-            ControlFlow::Continue(())
-        }
-    });
-    match none {
-        Some(none) => Err(none),
-        None if values.is_empty() => Err(Lookup::Missing),
-        None => Ok(values),
-    }
+    each(operand, event, &mut |value| values.push(owned(value)))?;
+    Ok(values)
 }
 
 fn owned(value: &Value<'_>) -> Value<'static> {
@@ -126,28 +114,42 @@ fn owned(value: &Value<'_>) -> Value<'static> {
 fn call(function: Function, args: &[Operand], selector: Option<&str>, event: &dyn Event, found: Visit<'_>) {
     let Some(first) = args.first() else { return };
     match function {
-        Function::ToLower => map(first, event, found, |text| Some(text.to_ascii_lowercase())),
-        Function::ToUpper => map(first, event, found, |text| Some(text.to_ascii_uppercase())),
-        Function::Basename => map(first, event, found, |text| Some(basename(text).to_vec())),
+        Function::ToLower => map(first, event, found, |text, made| {
+            made.push(text);
+            made.as_bytes_mut().make_ascii_lowercase();
+            true
+        }),
+        Function::ToUpper => map(first, event, found, |text, made| {
+            made.push(text);
+            made.as_bytes_mut().make_ascii_uppercase();
+            true
+        }),
+        Function::Basename => map(first, event, found, |text, made| {
+            made.push(basename(text));
+            true
+        }),
         Function::B64 => map(first, event, found, decode_base64),
         Function::Len => {
-            let length = collect(first, event).map(|values| match (many_of(first), values.as_slice()) {
-                (Many::One, [only]) => bytes(only).len(),
-                (_, values) => values.len(),
+            let (mut values, mut length) = (0_u64, 0);
+            let all = each(first, event, &mut |value| {
+                values += 1;
+                length = with_bytes(value, <[u8]>::len) as u64;
             });
-            once(length.map(|n| Value::Uint(u64::try_from(n).unwrap_or(u64::MAX))), found);
+            let length = if many_of(first) == Many::One && values == 1 { length } else { values };
+            let _ = found(&all.map_or_else(|none| none, |()| Lookup::Value(Value::Uint(length))));
         }
-        Function::Concat => once(joined(args, b"", event), found),
-        Function::Join => {
-            let separator = literal(args.get(1));
-            once(joined(std::slice::from_ref(first), separator, event), found);
+        Function::Concat => joined(args, b"", event, found),
+        Function::Join => joined(std::slice::from_ref(first), literal(args.get(1)), event, found),
+        Function::Getopt => {
+            // Words end at spaces, so that several arguments read like one.
+            joined(std::slice::from_ref(first), b" ", event, &mut |arguments| match arguments {
+                Lookup::Value(Value::Str(arguments)) => {
+                    getopt(arguments, literal(args.get(1)), selector, found);
+                    ControlFlow::Break(())
+                }
+                none => found(none),
+            });
         }
-        Function::Getopt => match collect(first, event) {
-            Ok(values) => getopt(&values, literal(args.get(1)), selector, found),
-            Err(none) => {
-                let _ = found(&none);
-            }
-        },
     }
 }
 
@@ -158,28 +160,64 @@ fn literal(operand: Option<&Operand>) -> &[u8] {
     }
 }
 
-fn once(value: Result<Value<'static>, Lookup<'static>>, found: Visit<'_>) {
-    let _ = found(&value.map_or_else(|none| none, Lookup::Value));
-}
-
-fn map(operand: &Operand, event: &dyn Event, found: Visit<'_>, change: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+fn map(operand: &Operand, event: &dyn Event, found: Visit<'_>, change: impl Fn(&[u8], &mut Made) -> bool) {
     visit(operand, event, &mut |value| match value {
-        Lookup::Value(value) => found(&change(&bytes(value)).into()),
+        Lookup::Value(value) => {
+            let mut made = Made::default();
+            if with_bytes(value, |text| change(text, &mut made)) {
+                found(&Lookup::Value(Value::from(made.as_bytes())))
+            } else {
+                found(&Lookup::Missing)
+            }
+        }
         Lookup::Missing => found(&Lookup::Missing),
         Lookup::Pending => found(&Lookup::Pending),
     });
 }
 
-fn joined(args: &[Operand], separator: &[u8], event: &dyn Event) -> Result<Value<'static>, Lookup<'static>> {
-    let (mut parts, mut pending) = (Vec::new(), false);
+/// Every value of an operand; what there is instead when one is missing, when there is none, or else when one is pending.
+fn each(operand: &Operand, event: &dyn Event, take: &mut dyn FnMut(&Value<'_>)) -> Result<(), Lookup<'static>> {
+    let mut none = Some(Lookup::Missing);
+    visit(operand, event, &mut |found| match found {
+        Lookup::Value(value) => {
+            take(value);
+            if none == Some(Lookup::Missing) {
+                none = None;
+            }
+            ControlFlow::Continue(())
+        }
+        Lookup::Missing => {
+            none = Some(Lookup::Missing);
+            ControlFlow::Break(())
+        }
+        Lookup::Pending => {
+            none = Some(Lookup::Pending);
+            ControlFlow::Continue(())
+        }
+    });
+    none.map_or(Ok(()), Err)
+}
+
+/// All values of the operands as one text. Missing when any is missing, else Pending when any is.
+fn joined(args: &[Operand], separator: &[u8], event: &dyn Event, found: Visit<'_>) {
+    let (mut made, mut first, mut pending) = (Made::default(), true, false);
     for arg in args {
-        match collect(arg, event) {
-            Ok(values) => parts.extend(values.iter().map(|value| bytes(value).into_owned())),
+        let all = each(arg, event, &mut |value| {
+            if !std::mem::take(&mut first) {
+                made.push(separator);
+            }
+            with_bytes(value, |text| made.push(text));
+        });
+        match all {
+            Ok(()) => {}
             Err(Lookup::Pending) => pending = true,
-            Err(missing) => return Err(missing),
+            Err(missing) => {
+                let _ = found(&missing);
+                return;
+            }
         }
     }
-    if pending { Err(Lookup::Pending) } else { Ok(Value::from(parts.join(separator))) }
+    let _ = if pending { found(&Lookup::Pending) } else { found(&Lookup::Value(Value::from(made.as_bytes()))) };
 }
 
 fn basename(path: &[u8]) -> &[u8] {
@@ -187,12 +225,11 @@ fn basename(path: &[u8]) -> &[u8] {
 }
 
 /// Standard alphabet, padding optional.
-fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+fn decode_base64(text: &[u8], out: &mut Made) -> bool {
     let end = text.iter().rposition(|b| *b != b'=').map_or(0, |at| at + 1);
     if text.len() - end > 2 || end % 4 == 1 {
-        return None;
+        return false;
     }
-    let mut out = Vec::with_capacity(end * 3 / 4);
     let (mut bits, mut have) = (0_u32, 0_u32);
     for byte in &text[..end] {
         let value = match byte {
@@ -201,22 +238,21 @@ fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
             b'0'..=b'9' => byte - b'0' + 52,
             b'+' => 62,
             b'/' => 63,
-            _ => return None,
+            _ => return false,
         };
         bits = (bits << 6 | u32::from(value)) & 0xffff;
         have += 6;
         if have >= 8 {
             have -= 8;
-            out.push((bits >> have & 0xff) as u8);
+            out.push(&[(bits >> have & 0xff) as u8]);
         }
     }
-    Some(out)
+    true
 }
 
 /// Options in arguments, as getopt(3) reads them: their letters, or one option's value.
-fn getopt(arguments: &[Value<'_>], options: &[u8], selector: Option<&str>, found: Visit<'_>) {
-    let texts: Vec<_> = arguments.iter().map(bytes).collect();
-    let mut words = texts.iter().flat_map(|text| text.split(|b| *b == b' ')).filter(|word| !word.is_empty());
+fn getopt(arguments: &[u8], options: &[u8], selector: Option<&str>, found: Visit<'_>) {
+    let mut words = arguments.split(|b| *b == b' ').filter(|word| !word.is_empty());
     let mut seen = false;
     while let Some(word) = words.next() {
         if word == b"--" {

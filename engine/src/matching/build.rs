@@ -1,12 +1,12 @@
 //! From kind, operator and literals to a test; refuses what does not fit.
-use super::{Glob, Test, net::NetSet, path::PathSet};
+use super::{Affixes, End, Folded, Glob, Literals, PathSet, Pattern, Test};
 use crate::{
     field::Kind,
     syntax::{Op, Quantifier, Text, from_hex},
 };
 use ipnet::IpNet;
 use memchr::memmem;
-use std::{collections::HashSet, net::IpAddr};
+use std::net::IpAddr;
 
 /// Largest compiled regular expression, in bytes.
 const MAX_REGEX: usize = 1 << 20;
@@ -79,12 +79,38 @@ impl Test {
                 let tests: Vec<Self> =
                     literals.iter().enumerate().map(|(n, l)| single(kind, op, l, n)).collect::<Result<_>>()?;
                 Ok(match quantifier {
-                    Quantifier::AnyOf => Self::Any(tests),
+                    Quantifier::AnyOf => any_of(tests),
                     Quantifier::AllOf => Self::All(tests),
                     Quantifier::OneOf => Self::One(tests),
                 })
             }
         }
+    }
+}
+
+/// Many literals of one operator become one test, where there is one that is faster than trying each.
+fn any_of(tests: Vec<Test>) -> Test {
+    const MANY: usize = 4;
+    fn texts<'t>(tests: &'t [Test], of: impl Fn(&'t Test) -> Option<&'t [u8]>) -> Option<Vec<&'t [u8]>> {
+        tests.iter().map(of).collect()
+    }
+    if tests.len() < MANY {
+        return Test::Any(tests);
+    }
+    let affixes = |end, texts: Vec<&[u8]>| {
+        Test::Affix(Affixes::new(end, texts.into_iter().map(|text| (text.into(), ())), |(), ()| ()))
+    };
+    if let Some(all) = texts(&tests, |t| if let Test::Prefix(p) = t { Some(p) } else { None }) {
+        return affixes(End::Front, all);
+    }
+    if let Some(all) = texts(&tests, |t| if let Test::Suffix(p) = t { Some(p) } else { None }) {
+        return affixes(End::Back, all);
+    }
+    let contained = texts(&tests, |t| if let Test::Contains(finder) = t { Some(finder.needle()) } else { None });
+    // Fails only for more text than a rule can have; then each is tried.
+    match contained.map(|texts| Literals::new(texts.into_iter().map(Box::from).collect())) {
+        Some(Ok(literals)) => Test::ContainsAny(Box::new(literals)),
+        _ => Test::Any(tests),
     }
 }
 
@@ -111,20 +137,15 @@ fn check_operator(kind: Kind, op: Op) -> Result<()> {
 
 /// `in`.
 fn one_of(kind: Kind, literals: &[Text]) -> Result<Test> {
-    let mut numbered = literals.iter().enumerate();
+    let numbered = literals.iter().enumerate();
     Ok(match kind {
-        Kind::Text | Kind::Bytes | Kind::Clock => {
-            Test::TextIn(literals.iter().map(|l| l.as_bytes().into()).collect::<HashSet<_>>())
-        }
+        Kind::Text | Kind::Bytes | Kind::Clock => Test::TextIn(literals.iter().map(|l| l.as_bytes().into()).collect()),
         Kind::Dyn => Test::TextIn(literals.iter().map(dyn_text).collect()),
         Kind::Int | Kind::Uint | Kind::Port | Kind::Duration | Kind::Time => {
             Test::NumberIn(numbered.map(|(n, l)| number(kind, l, n)).collect::<Result<_>>()?)
         }
         Kind::Ip => Test::AddressIn(numbered.map(|(n, l)| address(l, n)).collect::<Result<_>>()?),
-        Kind::Net => Test::Net(numbered.try_fold(NetSet::default(), |mut set, (n, l)| {
-            set.insert(block(l, n)?);
-            Ok(set)
-        })?),
+        Kind::Net => Test::Net(numbered.map(|(n, l)| block(l, n)).collect::<Result<_>>()?),
         Kind::Bool | Kind::Float => {
             Test::Any(numbered.map(|(n, l)| single(kind, Op::Eq, l, n)).collect::<Result<_>>()?)
         }
@@ -159,7 +180,7 @@ fn single(kind: Kind, op: Op, literal: &Text, n: usize) -> Result<Test> {
         Op::Lt | Op::Le | Op::Gt | Op::Ge => order(kind, op, literal, n)?,
         Op::Contains => Test::Contains(Box::new(memmem::Finder::new(literal.as_bytes()).into_owned())),
         Op::Bcontains => Test::Contains(Box::new(memmem::Finder::new(&hex()?).into_owned())),
-        Op::Icontains => Test::ContainsFolded(literal.as_bytes().to_ascii_lowercase().into()),
+        Op::Icontains => Test::ContainsFolded(Folded::new(literal.as_bytes())),
         Op::Startswith => Test::Prefix(bytes()),
         Op::Bstartswith => Test::Prefix(hex()?.into()),
         Op::Endswith => Test::Suffix(bytes()),
@@ -266,7 +287,7 @@ fn block(literal: &Text, n: usize) -> Result<IpNet> {
     })
 }
 
-fn regex(literal: &Text, n: usize) -> Result<regex::bytes::Regex> {
+fn regex(literal: &Text, n: usize) -> Result<Box<Pattern>> {
     let Some(text) = literal.as_str() else {
         return Err(literal_error(n, "a regular expression must be UTF-8", Some("write bytes as \\\\xHH in it")));
     };
@@ -276,7 +297,12 @@ fn regex(literal: &Text, n: usize) -> Result<regex::bytes::Regex> {
     // Alone first: `a)|(b` would else slip out of the anchors.
     let alone = regex::bytes::RegexBuilder::new(text).size_limit(MAX_REGEX).build();
     // RE2's classes (\w, \d) are ASCII; only expressions that name characters beyond need Unicode.
-    alone.and_then(|_| build(false).or_else(|_| build(true))).map_err(|error| {
+    let built = alone.and_then(|_| {
+        build(false)
+            .map(|regex| Pattern::new(regex, text, false))
+            .or_else(|_| Ok(Pattern::new(build(true)?, text, true)))
+    });
+    built.map(Box::new).map_err(|error: regex::Error| {
         let reason = error.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
         literal_error(n, format!("{literal} is no regular expression: {reason}"), Some("the syntax is RE2's"))

@@ -1,5 +1,5 @@
 //! Comparisons whose right-hand side is another field's value: `proc.name = val(proc.pname)`.
-use super::{Glob, bytes, contains_folded, number, truth};
+use super::{Folded, Glob, number, truth, with_bytes};
 use crate::{field::Kind, syntax::Op, value::Value};
 
 /// Why two kinds cannot be compared by an operator; `None`: they can.
@@ -41,11 +41,11 @@ pub fn compare(op: Op, left: &Value<'_>, right: &Value<'_>) -> bool {
         Op::Le => ordered(left, right, std::cmp::Ordering::is_le),
         Op::Gt => ordered(left, right, std::cmp::Ordering::is_gt),
         Op::Ge => ordered(left, right, std::cmp::Ordering::is_ge),
-        Op::Contains => memchr::memmem::find(&bytes(left), &bytes(right)).is_some(),
-        Op::Icontains => contains_folded(&bytes(left), &bytes(right).to_ascii_lowercase()),
-        Op::Startswith => bytes(left).starts_with(&bytes(right)),
-        Op::Endswith => bytes(left).ends_with(&bytes(right)),
-        Op::Glob | Op::Iglob => Glob::new(&bytes(right), op == Op::Iglob).matches(&bytes(left)),
+        Op::Contains => texts(left, right, |a, b| memchr::memmem::find(a, b).is_some()),
+        Op::Icontains => texts(left, right, |a, b| Folded::new(b).is_in(a)),
+        Op::Startswith => texts(left, right, <[u8]>::starts_with),
+        Op::Endswith => texts(left, right, <[u8]>::ends_with),
+        Op::Glob | Op::Iglob => texts(left, right, |a, b| Glob::new(b, op == Op::Iglob).matches(a)),
         // Refused when compiled.
         Op::Regex | Op::Bcontains | Op::Bstartswith | Op::Pmatch => false,
     }
@@ -56,14 +56,18 @@ fn equal(left: &Value<'_>, right: &Value<'_>) -> bool {
         (Value::Str(a), Value::Str(b)) => a == b,
         (Value::Ip(a), Value::Ip(b)) => a.to_canonical() == b.to_canonical(),
         (Value::Bool(_), _) | (_, Value::Bool(_)) => truth(left).is_some() && truth(left) == truth(right),
-        (Value::Ip(_), _) | (_, Value::Ip(_)) => bytes(left) == bytes(right),
+        (Value::Ip(_), _) | (_, Value::Ip(_)) => texts(left, right, |a, b| a == b),
         _ => match (number(left), number(right)) {
             (Some(a), Some(b)) => a == b,
-            _ => bytes(left) == bytes(right),
+            _ => texts(left, right, |a, b| a == b),
         },
     }
 }
 
 fn ordered(left: &Value<'_>, right: &Value<'_>, fits: fn(std::cmp::Ordering) -> bool) -> bool {
     number(left).zip(number(right)).is_some_and(|(a, b)| fits(a.cmp(&b)))
+}
+
+fn texts(left: &Value<'_>, right: &Value<'_>, fits: impl FnOnce(&[u8], &[u8]) -> bool) -> bool {
+    with_bytes(left, |left| with_bytes(right, |right| fits(left, right)))
 }

@@ -6,6 +6,10 @@ pub struct Glob {
     parts: Vec<Part>,
     /// Compare ASCII letters in any case.
     fold: bool,
+    /// What every match begins with.
+    front: Box<[u8]>,
+    /// What every match ends with.
+    back: Box<[u8]>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +49,37 @@ impl Glob {
                 parts.push(part);
             }
         }
-        Self { parts, fold }
+        let byte = |part: &Part| if let Part::Byte(byte) = part { Some(*byte) } else { None };
+        let front: Box<[u8]> = parts.iter().map_while(byte).collect();
+        let mut back: Vec<u8> = parts.iter().rev().map_while(byte).collect();
+        back.reverse();
+        Self { parts, fold, front, back: back.into() }
+    }
+
+    /// What every match begins with, in any case if the pattern is [`Self::folds`].
+    #[must_use]
+    pub fn front(&self) -> &[u8] {
+        &self.front
+    }
+
+    /// What every match ends with.
+    #[must_use]
+    pub fn back(&self) -> &[u8] {
+        &self.back
+    }
+
+    /// Whether ASCII letters fit in any case.
+    #[must_use]
+    pub const fn folds(&self) -> bool {
+        self.fold
+    }
+
+    /// The longest text that every match has in it.
+    #[must_use]
+    pub fn longest(&self) -> Vec<u8> {
+        let byte = |part: &Part| if let Part::Byte(byte) = part { *byte } else { 0 };
+        let runs = self.parts.split(|part| !matches!(part, Part::Byte(_)));
+        runs.max_by_key(|run| run.len()).unwrap_or_default().iter().map(byte).collect()
     }
 
     /// Whether the pattern has no special part, so that equality says the same.
@@ -57,6 +91,9 @@ impl Glob {
     /// Whether the whole value fits.
     #[must_use]
     pub fn matches(&self, value: &[u8]) -> bool {
+        if !self.fold && !(value.starts_with(&self.front) && value.ends_with(&self.back)) {
+            return false;
+        }
         let (mut part, mut at) = (0, 0);
         // Where to go on when a later part fails: behind the last star, one byte further into the value.
         let mut back: Option<(usize, usize)> = None;

@@ -1,24 +1,45 @@
 //! Operators: a [`Test`] is an operator with its right-hand side, prepared once and applied to many values.
 //!
 //! `Test::build` is also the type check of literals: what it refuses, `compile` refuses, with the same words.
-//! - `glob`, `path`, `net`: the sets and patterns that are more than a comparison.
+//! - `affix`, `folded`, `glob`, `net`, `path`, `pattern`: the sets and patterns that are more than a comparison.
+//! - `text`: values as text, without the heap.
 //! - `build`: from operator, kind and literals to a test.
 //! - `dynamic`: the right-hand side is another field's value.
+mod affix;
 mod build;
 mod dynamic;
+mod folded;
 mod glob;
+mod literals;
 mod net;
 mod path;
+mod pattern;
 #[cfg(test)]
 mod tests;
+mod text;
 
+pub use affix::{Affixes, End};
 pub use build::TestError;
 pub use dynamic::{compare as compare_dynamic, refuse as refuse_dynamic};
+pub use folded::Folded;
 pub use glob::Glob;
+pub use literals::Literals;
+pub use net::NetSet;
+pub use path::PathSet;
+pub use pattern::Pattern;
+pub use text::{Buffer, bytes, with_bytes};
 
 use crate::value::Value;
 use memchr::memmem;
-use std::{borrow::Cow, collections::HashSet, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
+
+/// A set with a fast hash: its content is known when it is built, so nobody can fill it with collisions later.
+pub type FastSet<K> = HashSet<K, foldhash::fast::RandomState>;
+/// A map with the same hash.
+pub type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// An operator with its right-hand side, for one value (lists are taken apart by `eval`).
 #[derive(Clone, Debug)]
@@ -26,33 +47,37 @@ pub enum Test {
     /// Equal bytes.
     TextEq(Box<[u8]>),
     /// One of many.
-    TextIn(HashSet<Box<[u8]>>),
+    TextIn(FastSet<Box<[u8]>>),
     /// Has these bytes in it.
     Contains(Box<memmem::Finder<'static>>),
-    /// Has this text (in lower case) in it, in any ASCII case.
-    ContainsFolded(Box<[u8]>),
+    /// Has any of many texts in it: one automaton finds them all.
+    ContainsAny(Box<Literals>),
+    /// Has this text in it, in any ASCII case.
+    ContainsFolded(Folded),
     /// Begins with.
     Prefix(Box<[u8]>),
     /// Ends with.
     Suffix(Box<[u8]>),
+    /// Begins, or ends, with any of many.
+    Affix(Affixes<()>),
     /// Fits the pattern.
     Glob(Glob),
     /// Fits the expression.
-    Regex(regex::bytes::Regex),
+    Regex(Box<Pattern>),
     /// Lies below.
-    Path(path::PathSet),
+    Path(PathSet),
     /// A number between these, both included.
     Range(i128, i128),
     /// One of many numbers.
-    NumberIn(HashSet<i128>),
+    NumberIn(FastSet<i128>),
     /// A fraction compared.
     Fraction(build::FractionOrder, f64),
     /// This truth.
     Truth(bool),
     /// One of many addresses.
-    AddressIn(HashSet<IpAddr>),
+    AddressIn(FastSet<IpAddr>),
     /// In one of many blocks.
-    Net(net::NetSet),
+    Net(NetSet),
     /// The inner test does not hold.
     Not(Box<Test>),
     /// Any holds.
@@ -71,15 +96,6 @@ impl Test {
             return items.iter().any(|item| self.matches(item));
         }
         match self {
-            Self::TextEq(text) => *bytes(value) == **text,
-            Self::TextIn(set) => set.contains(&*bytes(value)),
-            Self::Contains(finder) => finder.find(&bytes(value)).is_some(),
-            Self::ContainsFolded(text) => contains_folded(&bytes(value), text),
-            Self::Prefix(text) => bytes(value).starts_with(text),
-            Self::Suffix(text) => bytes(value).ends_with(text),
-            Self::Glob(glob) => glob.matches(&bytes(value)),
-            Self::Regex(regex) => regex.is_match(&bytes(value)),
-            Self::Path(paths) => paths.matches(&bytes(value)),
             Self::Range(low, high) => number(value).is_some_and(|n| (*low..=*high).contains(&n)),
             Self::NumberIn(set) => number(value).is_some_and(|n| set.contains(&n)),
             Self::Fraction(order, limit) => fraction(value).is_some_and(|n| order.holds(n, *limit)),
@@ -90,6 +106,25 @@ impl Test {
             Self::Any(tests) => tests.iter().any(|t| t.matches(value)),
             Self::All(tests) => tests.iter().all(|t| t.matches(value)),
             Self::One(tests) => tests.iter().filter(|t| t.matches(value)).take(2).count() == 1,
+            _ => with_bytes(value, |text| self.matches_text(text)),
+        }
+    }
+
+    /// The tests of text; false for all others.
+    fn matches_text(&self, value: &[u8]) -> bool {
+        match self {
+            Self::TextEq(text) => *value == **text,
+            Self::TextIn(set) => set.contains(value),
+            Self::Contains(finder) => finder.find(value).is_some(),
+            Self::ContainsAny(literals) => literals.is_in(value),
+            Self::ContainsFolded(text) => text.is_in(value),
+            Self::Prefix(text) => value.starts_with(text),
+            Self::Suffix(text) => value.ends_with(text),
+            Self::Affix(texts) => texts.find(value).next().is_some(),
+            Self::Glob(glob) => glob.matches(value),
+            Self::Regex(regex) => regex.is_match(value),
+            Self::Path(paths) => paths.matches(value),
+            _ => false,
         }
     }
 
@@ -100,9 +135,11 @@ impl Test {
             Self::TextEq(_) | Self::Prefix(_) | Self::Suffix(_) | Self::Range(..) | Self::Truth(_) => 1,
             Self::Fraction(..) => 1,
             Self::TextIn(_) | Self::NumberIn(_) | Self::AddressIn(_) => 2,
-            Self::Contains(_) | Self::Net(_) => 4,
-            Self::Path(_) => 6,
-            Self::ContainsFolded(_) | Self::Glob(_) => 8,
+            Self::Net(_) => 3,
+            Self::Contains(_) | Self::Affix(_) => 4,
+            Self::Path(_) | Self::Glob(_) => 6,
+            Self::ContainsFolded(_) => 8,
+            Self::ContainsAny(_) => 20,
             Self::Regex(_) => 40,
             Self::Not(inner) => inner.cost(),
             Self::Any(tests) | Self::All(tests) | Self::One(tests) => {
@@ -128,22 +165,6 @@ impl Point {
         match value {
             Value::Ip(ip) => Some(Self::Address(ip.to_canonical())),
             other => number(other).map(Self::Number),
-        }
-    }
-}
-
-/// The value as text: what text operators see of numbers and addresses too.
-#[must_use]
-pub fn bytes<'a>(value: &'a Value<'_>) -> Cow<'a, [u8]> {
-    match value {
-        Value::Str(s) => Cow::Borrowed(s),
-        Value::Int(n) => Cow::Owned(n.to_string().into_bytes()),
-        Value::Uint(n) => Cow::Owned(n.to_string().into_bytes()),
-        Value::Bool(b) => Cow::Borrowed(if *b { b"true" } else { b"false" }),
-        Value::Ip(ip) => Cow::Owned(ip.to_string().into_bytes()),
-        Value::List(items) => {
-            let parts: Vec<_> = items.iter().map(bytes).collect();
-            Cow::Owned(parts.join(&b","[..]))
         }
     }
 }
@@ -174,9 +195,4 @@ fn truth(value: &Value<'_>) -> Option<bool> {
         Value::Str(s) => build::parse_truth(s),
         Value::Ip(_) | Value::List(_) => None,
     }
-}
-
-/// `needle` is in lower case.
-fn contains_folded(haystack: &[u8], needle: &[u8]) -> bool {
-    needle.is_empty() || haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }

@@ -1,11 +1,10 @@
 //! `pmatch`: whether a path lies at or below one of many, by whole components, with shell patterns in them.
-use super::glob::Glob;
-use std::collections::HashMap;
+use super::{FastMap, glob::Glob};
 
 /// A tree of path components.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PathSet {
-    literal: HashMap<Box<[u8]>, PathSet>,
+    literal: FastMap<Box<[u8]>, PathSet>,
     globs: Vec<(Glob, PathSet)>,
     /// A path of the set ends here: all below matches.
     ends: bool,
@@ -34,6 +33,26 @@ impl PathSet {
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
         self.descend(components(path))
+    }
+
+    /// The components without patterns that each path of the set begins with, as paths, at most `limit`; `None`: there are
+    /// more, or one begins with a pattern.
+    pub fn beginnings(&self, limit: usize) -> Option<Vec<Vec<u8>>> {
+        if self.ends || !self.globs.is_empty() {
+            return None;
+        }
+        let mut all = Vec::new();
+        for (component, below) in &self.literal {
+            let own = [b"/", &**component].concat();
+            match below.beginnings(limit) {
+                Some(longer) if !longer.is_empty() => all.extend(longer.iter().map(|rest| [&*own, rest].concat())),
+                _ => all.push(own),
+            }
+            if all.len() > limit {
+                return None;
+            }
+        }
+        Some(all)
     }
 
     /// Recurses once a component of the shorter of both, and only where patterns branch.

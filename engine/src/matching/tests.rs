@@ -118,3 +118,97 @@ fn addresses(#[case] kind: Kind, #[case] items: &[&str], #[case] value: &str, #[
 fn what_does_not_fit_is_refused(#[case] kind: Kind, #[case] op: Op, #[case] literal: &str, #[case] message: &str) {
     assert_eq!(Test::build(kind, op, None, &[Text::from(literal)]).unwrap_err().message, message);
 }
+
+#[test]
+fn many_literals_of_one_operator_are_one_test() {
+    let many = ["/a", "/ab", "/abc", "/b/c", ""];
+    let any = |op, literals: &[&str]| test(Kind::Text, op, Some(Quantifier::AnyOf), literals);
+    assert!(matches!(any(Op::Startswith, &many), Test::Affix(_)));
+    assert!(matches!(any(Op::Contains, &many), Test::ContainsAny(_)));
+    assert!(matches!(any(Op::Glob, &["a*", "b*", "c*", "d*"]), Test::Any(_)));
+}
+
+#[test]
+fn affixes_find_every_text_that_a_value_begins_or_ends_with() {
+    let texts = ["", "/", "/a", "/a/b", "/a/bc", "/b", "a", "b", "c/b"];
+    for end in [End::Front, End::Back] {
+        let set = Affixes::new(end, texts.iter().map(|t| (Box::from(t.as_bytes()), *t)), |_, _| ());
+        for value in ["", "/", "/a", "/a/b/c", "/a/bcd", "/aa", "b", "x/c/b", "/c/b", "ca", "zz"] {
+            let mut expected: Vec<_> = texts
+                .iter()
+                .copied()
+                .filter(|t| if end == End::Front { value.starts_with(t) } else { value.ends_with(t) })
+                .collect();
+            expected.sort_by_key(|t| std::cmp::Reverse(t.len()));
+            assert_eq!(set.find(value.as_bytes()).copied().collect::<Vec<_>>(), expected, "{value}");
+        }
+    }
+}
+
+#[rstest]
+#[case("Stratum+TCP", "-o sTRATUM+tcp://x", true)]
+#[case("abc", "ab", false)]
+#[case("abc", "xxABC", true)]
+#[case("aab", "aaab", true)]
+#[case("=a", "a==A", true)]
+#[case("é", "É", false)]
+fn folded_texts(#[case] text: &str, #[case] value: &str, #[case] expected: bool) {
+    assert_eq!(Folded::new(text.as_bytes()).is_in(value.as_bytes()), expected);
+}
+
+#[rstest]
+#[case("/etc/(shadow|gshadow)", &["/etc/shadow", "/etc/gshadow"], &["shadow", "gshadow"])]
+#[case(".*(curl|wget) .*", &[], &["curl", "wget"])]
+#[case("a|", &[], &[])]
+#[case("(?i)abcdef", &[], &[])]
+#[case("x[0-9]+yz", &["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9"], &["yz"])]
+fn expressions_tell_what_their_matches_have(#[case] text: &str, #[case] begins: &[&str], #[case] contains: &[&str]) {
+    let Test::Regex(pattern) = test(Kind::Text, Op::Regex, None, &[text]) else { panic!("{text}") };
+    let shown = |texts: &[Box<[u8]>]| texts.iter().map(|t| String::from_utf8_lossy(t).into_owned()).collect::<Vec<_>>();
+    assert_eq!(shown(pattern.begins()), begins);
+    assert_eq!(shown(pattern.contains()), contains);
+}
+
+#[test]
+fn globs_tell_what_their_matches_have() {
+    let glob = Glob::new(b"/home/*/.ssh/id_?", false);
+    assert_eq!((glob.front(), glob.back(), &*glob.longest()), (&b"/home/"[..], &b""[..], &b"/.ssh/id_"[..]));
+    assert_eq!(Glob::new(b"*.so", false).back(), b".so");
+}
+
+#[test]
+fn numbers_and_addresses_are_text_too() {
+    for (value, text) in [
+        (Value::Int(i64::MIN), "-9223372036854775808"),
+        (Value::Uint(u64::MAX), "18446744073709551615"),
+        (Value::Ip("::ffff:1.2.3.4".parse().unwrap()), "::ffff:1.2.3.4"),
+        (Value::List(vec![Value::Int(1), Value::from("a")]), "1,a"),
+    ] {
+        assert_eq!(String::from_utf8_lossy(&bytes(&value)), text);
+    }
+}
+
+#[test]
+fn what_a_buffer_cannot_hold_goes_to_the_heap() {
+    let mut buffer = Buffer::<4>::default();
+    for part in ["ab", "cd", "", "e"] {
+        buffer.push(part.as_bytes());
+    }
+    assert_eq!(buffer.as_bytes(), b"abcde");
+    buffer.as_bytes_mut().make_ascii_uppercase();
+    assert_eq!(buffer.as_bytes(), b"ABCDE");
+}
+
+#[test]
+fn paths_tell_how_they_begin() {
+    let begin = |paths: &[&str]| {
+        let Test::Path(set) = test(Kind::Text, Op::Pmatch, None, paths) else { panic!("pmatch") };
+        set.beginnings(4).map(|mut all| {
+            all.sort();
+            all.iter().map(|p| String::from_utf8_lossy(p).into_owned()).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(begin(&["/etc/ssh", "/var/*/log"]), Some(vec!["/etc/ssh".to_owned(), "/var".to_owned()]));
+    assert_eq!(begin(&["/*"]), None);
+    assert_eq!(begin(&["/"]), None);
+}

@@ -1,49 +1,34 @@
 //! Which rules an event of one type can match, without trying each.
 //!
-//! - A rule that requires one of some values of a field (`proc.name in (...)`, `fd.sip = ...`, `fd.name startswith ...`)
-//!   is picked by that field's value: one look-up for all rules of the field.
-//! - Rules that share a part (`evt.is_open_write = true`) stand behind it as a gate: it is evaluated once.
+//! - A rule with keys (see `keys`) is picked by the event's values: for each field one look-up for all rules. Texts are hashed,
+//!   prefixes and suffixes searched in sorted tables, literals that may stand anywhere found by one automaton a field.
+//! - Rules that share a part (`evt.is_open_write = true`, `container.id != host`) stand behind it as a gate: it is evaluated once.
 //! - The rest is tried one by one.
 //!
 //! Invariant: a rule that is not picked is false for the event (tested with the plan).
-use super::graph::{Graph, Memory, NodeId, Planned};
+use super::{
+    graph::{Graph, NodeId, Planned, Run},
+    keys::{self, Asked, Key, Keys},
+};
 use crate::{
-    eval::{Required, Truth},
-    event::Event,
-    field::{Field, FieldRef},
-    matching::{Point, bytes},
+    eval::Truth,
+    matching::{Affixes, End, FastMap, Point, with_bytes},
     value::{Lookup, Value},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::ControlFlow,
+};
 
-/// Rules with longer lists are tried: their table would cost more memory than it saves time.
-const MAX_VALUES: usize = 256;
-
-/// Fields whose values tell rules apart, best first.
-const FIELDS: [Field; 15] = [
-    Field::FdName,
-    Field::FsPathName,
-    Field::ProcExepath,
-    Field::ProcCmdline,
-    Field::ProcName,
-    Field::FdSip,
-    Field::FdRip,
-    Field::FdFilename,
-    Field::FdDirectory,
-    Field::ProcPname,
-    Field::ProcPexepath,
-    Field::FdSport,
-    Field::FdRport,
-    Field::ProcExe,
-    Field::ProcPexe,
-];
-
-fn rank(field: &FieldRef) -> Option<usize> {
-    FIELDS.iter().position(|f| *f == field.field)
-}
+/// Fewer literals of a field are looked for one by one, behind what else their rules say: that is cheaper than a pass of the
+/// automaton over every value.
+const MIN_LITERALS: usize = 8;
+/// Up to so many bytes of literals the automaton is a table, faster and larger.
+const MAX_TABLE: usize = 8 << 10;
 
 /// A rule (index in the ruleset) with its condition for this type.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate {
     pub rule: u32,
     pub condition: Planned,
@@ -52,133 +37,218 @@ pub struct Candidate {
 /// The rules of one event type.
 #[derive(Debug, Default)]
 pub struct Dispatch {
-    always: Vec<Candidate>,
-    gates: Vec<(NodeId, Vec<Candidate>)>,
+    candidates: Vec<Candidate>,
+    /// Indexes in `candidates`, as all below.
+    always: Vec<u32>,
+    gates: Vec<(NodeId, Vec<u32>)>,
     by_field: Vec<ByField>,
 }
 
-/// Rules that require a value of one field.
+/// Rules with keys of one field.
 #[derive(Debug)]
 struct ByField {
-    field: FieldRef,
-    texts: HashMap<Box<[u8]>, Vec<Candidate>>,
-    points: HashMap<Point, Vec<Candidate>>,
-    /// By length.
-    prefixes: BTreeMap<usize, HashMap<Box<[u8]>, Vec<Candidate>>>,
+    asked: Asked,
+    texts: FastMap<Box<[u8]>, Vec<u32>>,
+    points: FastMap<Point, Vec<u32>>,
+    prefixes: Option<Affixes<Vec<u32>>>,
+    suffixes: Option<Affixes<Vec<u32>>>,
+    literals: Option<Literals>,
+    /// Every rule above.
+    all: Vec<u32>,
+    /// Rules that nothing above finds: more literals than an automaton can hold.
+    unfound: Vec<u32>,
+}
+
+/// Literals that may stand anywhere, in any case.
+#[derive(Debug)]
+struct Literals {
+    finder: AhoCorasick,
+    /// By pattern.
+    rules: Vec<Vec<u32>>,
+}
+
+/// The same while it is filled.
+#[derive(Default)]
+struct Filling {
+    texts: FastMap<Box<[u8]>, Vec<u32>>,
+    points: FastMap<Point, Vec<u32>>,
+    prefixes: Vec<(Box<[u8]>, Vec<u32>)>,
+    suffixes: Vec<(Box<[u8]>, Vec<u32>)>,
+    literals: BTreeMap<Vec<u8>, Vec<u32>>,
+    all: Vec<u32>,
 }
 
 impl Dispatch {
     /// Sorts candidates into what picks them.
     pub fn new(candidates: Vec<Candidate>, graph: &Graph) -> Self {
-        let mut this = Self::default();
+        let of: Vec<Option<Keys<'_>>> = candidates.iter().map(|c| keys::of(graph, c.condition)).collect();
+        let mut literals: HashMap<Asked, usize> = HashMap::new();
+        let literal = |(asked, key): &'_ (Asked, Key<'_>)| matches!(key, Key::Contains(_)).then(|| asked.clone());
+        for asked in of.iter().flatten().flat_map(|keys| &keys.list).filter_map(literal) {
+            *literals.entry(asked).or_default() += 1;
+        }
+        let worth =
+            |keys: &&Keys<'_>| keys.list.iter().filter_map(literal).all(|asked| literals[&asked] >= MIN_LITERALS);
+        let mut by_field: Vec<(Asked, Filling)> = Vec::new();
         let mut rest = Vec::new();
-        for candidate in candidates {
-            match graph.required(candidate.condition, rank) {
-                Some((field, required)) if required.len() <= MAX_VALUES => {
-                    let at = this.by_field.iter().position(|by| by.field == *field).unwrap_or_else(|| {
-                        this.by_field.push(ByField::new(field));
-                        this.by_field.len() - 1
-                    });
-                    this.by_field[at].add(candidate, required);
-                }
-                _ => rest.push(candidate),
+        for (at, keys) in (0_u32..).zip(&of) {
+            let Some(keys) = keys.as_ref().filter(worth) else {
+                rest.push(at);
+                continue;
+            };
+            for (asked, key) in &keys.list {
+                let found = by_field.iter().position(|(other, _)| other == asked).unwrap_or_else(|| {
+                    by_field.push((asked.clone(), Filling::default()));
+                    by_field.len() - 1
+                });
+                by_field[found].1.add(at, key);
             }
         }
+        let by_field = by_field.into_iter().map(|(asked, filling)| filling.finish(asked)).collect();
+        let mut this = Self { candidates, by_field, ..Self::default() };
         this.set_gates(rest, graph);
         this
     }
 
     /// Puts each candidate behind the part that it shares with most others.
-    fn set_gates(&mut self, candidates: Vec<Candidate>, graph: &Graph) {
+    fn set_gates(&mut self, rest: Vec<u32>, graph: &Graph) {
+        let parts = |at: u32| graph.conjuncts(self.candidates[at as usize].condition);
         let mut uses: HashMap<NodeId, usize> = HashMap::new();
-        for candidate in &candidates {
-            graph.conjuncts(candidate.condition).iter().for_each(|part| *uses.entry(*part).or_default() += 1);
+        for at in &rest {
+            parts(*at).iter().for_each(|part| *uses.entry(*part).or_default() += 1);
         }
-        let mut gates: BTreeMap<NodeId, Vec<Candidate>> = BTreeMap::new();
-        for candidate in candidates {
-            let parts = graph.conjuncts(candidate.condition).iter();
-            match parts.filter(|part| uses[part] > 1).max_by_key(|part| (uses[part], std::cmp::Reverse(**part))) {
-                Some(gate) => gates.entry(*gate).or_default().push(candidate),
-                None => self.always.push(candidate),
+        let mut gates: BTreeMap<NodeId, Vec<u32>> = BTreeMap::new();
+        let mut always = Vec::new();
+        for at in rest {
+            let shared = parts(at).iter().filter(|part| uses[part] > 1);
+            match shared.max_by_key(|part| (uses[part], std::cmp::Reverse(**part))) {
+                Some(gate) => gates.entry(*gate).or_default().push(at),
+                None => always.push(at),
             }
         }
         self.gates = gates.into_iter().collect();
+        self.always = always;
     }
 
     /// Whether no rule is about this type.
     pub fn is_empty(&self) -> bool {
-        self.always.is_empty() && self.gates.is_empty() && self.by_field.is_empty()
+        self.candidates.is_empty()
     }
 
-    /// Calls back, at most once each, with every rule that the event may match.
+    /// Calls back, once each, with every rule that the event may match. `picked` is room to work in.
     pub fn pick(
         &self,
-        graph: &Graph,
-        event: &dyn Event,
-        memory: &mut Memory,
-        found: &mut dyn FnMut(Candidate, &mut Memory),
+        run: &mut Run<'_, '_>,
+        picked: &mut Vec<u32>,
+        found: &mut dyn FnMut(Candidate, &mut Run<'_, '_>),
     ) {
-        self.always.iter().for_each(|candidate| found(*candidate, memory));
-        for (gate, candidates) in &self.gates {
-            if graph.evaluate(Planned::Node(*gate), event, memory) != Truth::False {
-                candidates.iter().for_each(|candidate| found(*candidate, memory));
+        for at in &self.always {
+            found(self.candidates[*at as usize], run);
+        }
+        for (gate, behind) in &self.gates {
+            if run.evaluate(Planned::Node(*gate)) != Truth::False {
+                behind.iter().for_each(|at| found(self.candidates[*at as usize], run));
             }
         }
+        picked.clear();
         for by in &self.by_field {
-            match event.field(&by.field) {
-                Lookup::Value(value) => by.pick(&value, &mut |candidate| found(candidate, memory)),
-                Lookup::Missing => {}
-                // Such fields are known at once; should one be pending after all, each rule may yet match.
-                Lookup::Pending => by.all(&mut |candidate| found(candidate, memory)),
+            picked.extend(&by.unfound);
+            match &by.asked {
+                Asked::Slot(slot) => by.pick(run.value(*slot), picked),
+                Asked::Many(field) => run.event().visit(field, &mut |value| {
+                    by.pick(value, picked);
+                    ControlFlow::Continue(())
+                }),
+            }
+        }
+        for at in picked.iter() {
+            // Another field's value may have picked it as well.
+            if run.pick(*at) {
+                found(self.candidates[*at as usize], run);
             }
         }
     }
 }
 
-impl ByField {
-    fn new(field: &FieldRef) -> Self {
-        Self { field: field.clone(), texts: HashMap::new(), points: HashMap::new(), prefixes: BTreeMap::new() }
-    }
-
-    fn add(&mut self, candidate: Candidate, required: Required<'_>) {
-        match required {
-            Required::Texts(texts) => {
-                texts.into_iter().for_each(|text| self.texts.entry(text.into()).or_default().push(candidate));
-            }
-            Required::Points(points) => {
-                points.into_iter().for_each(|point| self.points.entry(point).or_default().push(candidate));
-            }
-            Required::Prefixes(prefixes) => {
-                // One that extends another adds nothing, and would pick the rule twice.
-                let extends = |p: &&[u8]| prefixes.iter().any(|other| other.len() < p.len() && p.starts_with(other));
-                for prefix in prefixes.iter().copied().filter(|p| !extends(p)).collect::<BTreeSet<_>>() {
-                    let length = self.prefixes.entry(prefix.len()).or_default();
-                    length.entry(prefix.into()).or_default().push(candidate);
-                }
-            }
+impl Filling {
+    fn add(&mut self, rule: u32, key: &Key<'_>) {
+        if self.all.last() != Some(&rule) {
+            self.all.push(rule);
+        }
+        match key {
+            Key::Text(text) => self.texts.entry((*text).into()).or_default().push(rule),
+            Key::Point(point) => self.points.entry(*point).or_default().push(rule),
+            Key::Prefix(text) => self.prefixes.push((text.to_vec().into(), vec![rule])),
+            Key::Suffix(text) => self.suffixes.push((text.to_vec().into(), vec![rule])),
+            Key::Contains(text) => self.literals.entry(text.to_ascii_lowercase()).or_default().push(rule),
         }
     }
 
-    fn pick(&self, value: &Value<'_>, found: &mut dyn FnMut(Candidate)) {
+    fn finish(self, asked: Asked) -> ByField {
+        let affixes = |end, texts: Vec<(Box<[u8]>, Vec<u32>)>| {
+            (!texts.is_empty()).then(|| Affixes::new(end, texts, |rules: &mut Vec<u32>, more| rules.extend(more)))
+        };
+        let (patterns, rules): (Vec<Vec<u8>>, Vec<Vec<u32>>) = self.literals.into_iter().unzip();
+        let (literals, unfound) = match Literals::finder(&patterns) {
+            _ if patterns.is_empty() => (None, Vec::new()),
+            Ok(finder) => (Some(Literals { finder, rules }), Vec::new()),
+            Err(_) => (None, rules.concat()),
+        };
+        ByField {
+            asked,
+            texts: self.texts,
+            points: self.points,
+            prefixes: affixes(End::Front, self.prefixes),
+            suffixes: affixes(End::Back, self.suffixes),
+            literals,
+            all: self.all,
+            unfound,
+        }
+    }
+}
+
+impl Literals {
+    fn finder(patterns: &[Vec<u8>]) -> Result<AhoCorasick, BuildError> {
+        let length: usize = patterns.iter().map(Vec::len).sum();
+        let kind = if length <= MAX_TABLE { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
+        AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(kind)).build(patterns)
+    }
+}
+
+impl ByField {
+    fn pick(&self, value: &Lookup<'_>, picked: &mut Vec<u32>) {
+        match value {
+            Lookup::Value(value) => self.pick_by(value, picked),
+            Lookup::Missing => {}
+            // Each of its rules may yet match.
+            Lookup::Pending => picked.extend(&self.all),
+        }
+    }
+
+    fn pick_by(&self, value: &Value<'_>, picked: &mut Vec<u32>) {
         if !self.points.is_empty()
             && let Some(point) = Point::of(value)
         {
-            self.points.get(&point).into_iter().flatten().copied().for_each(&mut *found);
+            picked.extend(self.points.get(&point).into_iter().flatten());
         }
-        if self.texts.is_empty() && self.prefixes.is_empty() {
+        if self.texts.is_empty() && self.prefixes.is_none() && self.suffixes.is_none() && self.literals.is_none() {
             return;
         }
-        let text = bytes(value);
-        self.texts.get(&*text).into_iter().flatten().copied().for_each(&mut *found);
-        for (length, rules) in self.prefixes.range(..=text.len()) {
-            rules.get(&text[..*length]).into_iter().flatten().copied().for_each(&mut *found);
-        }
-    }
-
-    fn all(&self, found: &mut dyn FnMut(Candidate)) {
-        let prefixes = self.prefixes.values().flat_map(HashMap::values);
-        let all = self.texts.values().chain(self.points.values()).chain(prefixes).flatten();
-        let mut seen = BTreeSet::new();
-        all.filter(|candidate| seen.insert(candidate.rule)).copied().for_each(found);
+        with_bytes(value, |text| {
+            if !self.texts.is_empty() {
+                picked.extend(self.texts.get(text).into_iter().flatten());
+            }
+            if let Some(prefixes) = &self.prefixes {
+                picked.extend(prefixes.find(text).flatten());
+            }
+            if let Some(suffixes) = &self.suffixes {
+                picked.extend(suffixes.find(text).flatten());
+            }
+            if let Some(literals) = &self.literals {
+                for found in literals.finder.find_overlapping_iter(text) {
+                    picked.extend(&literals.rules[found.pattern().as_usize()]);
+                }
+            }
+        });
     }
 }

@@ -49,7 +49,8 @@ impl Known {
         lacks
     }
 
-    fn decide_test(&self, field: Field, test: &Test) -> Truth {
+    /// The truth of a test of a field without argument.
+    pub fn decide_test(&self, field: Field, test: &Test) -> Truth {
         if let Some(event_type) = self.event_type {
             match field {
                 Field::EvtType => return test.matches(&Value::from(event_type.as_str())).into(),

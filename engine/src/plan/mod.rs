@@ -2,14 +2,21 @@
 //!
 //! ```text
 //! ruleset -> for each event type: conditions specialised to it (known: type, fields it cannot have)
-//!         -> graph (equal parts are one node, cheap parts first) -> dispatch (rules by required value)
+//!         -> builder: graph (equal parts are one node, cheap parts first)
+//!         -> keys (values that a rule requires) -> dispatch (rules by such values)
 //!         -> needed hooks, filter of opens
 //! ```
 //! Invariant: for every event, the rules found are exactly those whose condition `eval::evaluate` calls true
 //! (property test).
+mod builder;
+#[cfg(test)]
+mod differential;
 mod dispatch;
 mod filter;
+#[cfg(test)]
+mod generate;
 mod graph;
+mod keys;
 mod known;
 #[cfg(test)]
 mod tests;
@@ -24,11 +31,12 @@ use crate::{
     ruleset::Ruleset,
     syntax::Expr,
 };
+use builder::Builder;
 use dispatch::{Candidate, Dispatch};
-use graph::{Builder, Graph, Memory, Planned};
+use graph::{Graph, Memory, Planned, Run};
 use known::Known;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
@@ -70,6 +78,7 @@ pub enum HitOutcome {
 pub struct Scratch {
     rules: Memory,
     exceptions: Memory,
+    picked: Vec<u32>,
 }
 
 /// An exception as planned.
@@ -86,8 +95,8 @@ pub struct Plan {
     ruleset: Arc<Ruleset>,
     templates: Vec<Template>,
     graph: Graph,
-    /// By event type, and last those of events without one.
-    dispatch: Vec<Dispatch>,
+    /// By event type, and last those of events without one. Types that the rules do not tell apart share one.
+    dispatch: Vec<Arc<Dispatch>>,
     /// By hook: the rules that its events may match.
     rules_of: Vec<Vec<usize>>,
     exceptions: Graph,
@@ -164,35 +173,39 @@ impl Plan {
         if dispatch.is_empty() {
             return;
         }
-        scratch.rules.begin(&self.graph);
-        let mut exceptions_begun = false;
-        let Scratch { rules: memory, exceptions } = scratch;
-        dispatch.pick(&self.graph, event, memory, &mut |Candidate { rule, condition }, memory| {
+        let Scratch { rules, exceptions, picked } = scratch;
+        let mut run = Run::new(&self.graph, event, rules, self.ruleset.rules.len());
+        let mut silencers: Option<Run<'_, '_>> = None;
+        let mut exceptions = Some(exceptions);
+        dispatch.pick(&mut run, picked, &mut |Candidate { rule, condition }, run| {
             let rule = rule as usize;
-            let outcome = match self.graph.evaluate(condition, event, memory) {
+            let outcome = match run.evaluate(condition) {
                 Truth::False => return,
                 Truth::Unknown => HitOutcome::Pending,
                 Truth::True if self.exceptions_of[rule].is_empty() => HitOutcome::Matched,
                 Truth::True => {
-                    if !exceptions_begun {
-                        exceptions.begin(&self.exceptions);
-                        exceptions_begun = true;
+                    if let Some(memory) = exceptions.take() {
+                        silencers = Some(Run::new(&self.exceptions, event, memory, 0));
                     }
-                    self.judge(rule, event, now, exceptions)
+                    silencers.as_mut().map_or(HitOutcome::Matched, |run| self.judge(rule, now, run))
                 }
             };
             found(Hit { rule, outcome });
         });
+        run.end();
+        if let Some(run) = silencers {
+            run.end();
+        }
     }
 
     /// A match after its exceptions: the first that holds takes it; an undecided one holds it back.
-    fn judge(&self, rule: usize, event: &dyn Event, now: i64, memory: &mut Memory) -> HitOutcome {
+    fn judge(&self, rule: usize, now: i64, run: &mut Run<'_, '_>) -> HitOutcome {
         let mut outcome = HitOutcome::Matched;
         for exception in &self.exceptions_of[rule] {
             if exception.expires_at.is_some_and(|at| now >= at) {
                 continue;
             }
-            match self.exceptions.evaluate(exception.condition, event, memory) {
+            match run.evaluate(exception.condition) {
                 Truth::True => return HitOutcome::Suppressed { exception: exception.index },
                 Truth::Unknown => outcome = HitOutcome::Pending,
                 Truth::False => {}
@@ -223,7 +236,7 @@ fn plan_error(object: &impl ToString, reason: impl Into<String>) -> PlanError {
 }
 
 /// The graph, by event type what to evaluate, by hook the rules that it feeds.
-type PlannedRules = (Graph, Vec<Dispatch>, Vec<Vec<usize>>);
+type PlannedRules = (Graph, Vec<Arc<Dispatch>>, Vec<Vec<usize>>);
 
 fn plan_rules(ruleset: &Ruleset) -> Result<PlannedRules, PlanError> {
     let mut builder = Builder::default();
@@ -248,7 +261,15 @@ fn plan_rules(ruleset: &Ruleset) -> Result<PlannedRules, PlanError> {
         by_type.push(candidates);
     }
     let graph = builder.finish();
-    let dispatch = by_type.into_iter().map(|candidates| Dispatch::new(candidates, &graph)).collect();
+    let mut known: HashMap<Vec<Candidate>, Arc<Dispatch>> = HashMap::new();
+    let dispatch = by_type.into_iter().map(|candidates| match known.entry(candidates) {
+        Entry::Occupied(same) => same.get().clone(),
+        Entry::Vacant(new) => {
+            let dispatch = Arc::new(Dispatch::new(new.key().clone(), &graph));
+            new.insert(dispatch).clone()
+        }
+    });
+    let dispatch = dispatch.collect();
     Ok((graph, dispatch, rules_of.into_iter().map(|of| of.into_iter().collect()).collect()))
 }
 
