@@ -91,7 +91,8 @@ impl Glob {
     /// Whether the whole value fits.
     #[must_use]
     pub fn matches(&self, value: &[u8]) -> bool {
-        if !self.fold && !(value.starts_with(&self.front) && value.ends_with(&self.back)) {
+        let both_ends = value.starts_with(&self.front) && value.ends_with(&self.back);
+        if !(self.fold || both_ends) {
             return false;
         }
         let (mut part, mut at) = (0, 0);

@@ -1,7 +1,7 @@
 //! Regular expressions, with the literals that every match must have: by them rules are picked before any expression runs.
 use regex_syntax::hir::{
     Hir, HirKind,
-    literal::{ExtractKind, Extractor},
+    literal::{ExtractKind, Extractor, Literal},
 };
 
 /// Most alternatives that are kept.
@@ -52,7 +52,7 @@ fn prefixes(hir: &Hir) -> Vec<Box<[u8]>> {
     extractor.kind(ExtractKind::Prefix).limit_total(MAX_LITERALS);
     let found = extractor.extract(hir);
     let literals = found.literals().unwrap_or_default();
-    if literals.iter().any(|literal| literal.is_empty()) {
+    if literals.iter().any(Literal::is_empty) {
         return Vec::new();
     }
     literals.iter().map(|literal| literal.as_bytes().into()).collect()

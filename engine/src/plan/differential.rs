@@ -23,9 +23,7 @@ fn expected(rule: usize, condition: &Naive, exceptions: &[Naive], event: &dyn Ev
         Truth::Unknown => Some(HitOutcome::Pending),
         Truth::True => {
             let mut outcome = HitOutcome::Matched;
-            for (at, exception) in
-                exceptions.iter().enumerate().filter(|(at, _)| rule >= at % 2 && (rule - at % 2) % 2 == 0)
-            {
+            for (at, exception) in exceptions.iter().enumerate().filter(|(at, _)| rule % 2 == at % 2) {
                 match exception.evaluate(event) {
                     Truth::True => return Some(HitOutcome::Suppressed { exception: at }),
                     Truth::Unknown => outcome = HitOutcome::Pending,

@@ -130,6 +130,11 @@ impl Dispatch {
         self.always = always;
     }
 
+    /// All rules.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
     /// Whether no rule is about this type.
     pub fn is_empty(&self) -> bool {
         self.candidates.is_empty()

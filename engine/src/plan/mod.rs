@@ -4,7 +4,7 @@
 //! ruleset -> for each event type: conditions specialised to it (known: type, fields it cannot have)
 //!         -> builder: graph (equal parts are one node, cheap parts first)
 //!         -> keys (values that a rule requires) -> dispatch (rules by such values)
-//!         -> needed hooks, filter of opens
+//!         -> needed hooks, filter of opens, kernel filters
 //! ```
 //! Invariant: for every event, the rules found are exactly those whose condition `eval::evaluate` calls true
 //! (property test).
@@ -16,6 +16,7 @@ mod filter;
 #[cfg(test)]
 mod generate;
 mod graph;
+pub mod kernel;
 mod keys;
 mod known;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::{
 use builder::Builder;
 use dispatch::{Candidate, Dispatch};
 use graph::{Graph, Memory, Planned, Run};
+use kernel::KernelFilters;
 use known::Known;
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
@@ -103,6 +105,7 @@ pub struct Plan {
     /// By rule.
     exceptions_of: Vec<Vec<PlannedException>>,
     open_filter: OpenFilter,
+    kernel: KernelFilters,
 }
 
 impl Plan {
@@ -119,7 +122,8 @@ impl Plan {
         let (graph, dispatch, rules_of) = plan_rules(&ruleset)?;
         let (exceptions, exceptions_of) = plan_exceptions(&ruleset)?;
         let open_filter = plan_open_filter(&ruleset)?;
-        Ok(Self { templates, graph, dispatch, rules_of, exceptions, exceptions_of, open_filter, ruleset })
+        let kernel = plan_kernel(&ruleset, &graph, &dispatch);
+        Ok(Self { templates, graph, dispatch, rules_of, exceptions, exceptions_of, open_filter, kernel, ruleset })
     }
 
     /// What was planned.
@@ -151,6 +155,12 @@ impl Plan {
     #[must_use]
     pub fn open_filter(&self) -> OpenFilter {
         self.open_filter
+    }
+
+    /// What the kernel may leave out, hook by hook: a sound superset by flags, paths, names, ports and addresses.
+    #[must_use]
+    pub fn kernel_filters(&self) -> &KernelFilters {
+        &self.kernel
     }
 
     /// Number of distinct parts of all conditions, over all event types: what the plan costs in memory.
@@ -271,6 +281,20 @@ fn plan_rules(ruleset: &Ruleset) -> Result<PlannedRules, PlanError> {
     });
     let dispatch = dispatch.collect();
     Ok((graph, dispatch, rules_of.into_iter().map(|of| of.into_iter().collect()).collect()))
+}
+
+fn plan_kernel(ruleset: &Ruleset, graph: &Graph, dispatch: &[Arc<Dispatch>]) -> KernelFilters {
+    let mut groups: Vec<(Vec<EventType>, &[Candidate])> = Vec::new();
+    for (event_type, dispatch) in EventType::ALL.iter().zip(dispatch) {
+        let same = |(types, candidates): &&mut (Vec<EventType>, &[Candidate])| {
+            types.iter().all(|t| t.hook() == event_type.hook()) && std::ptr::eq(*candidates, dispatch.candidates())
+        };
+        match groups.iter_mut().find(same) {
+            Some((types, _)) => types.push(*event_type),
+            None => groups.push((vec![*event_type], dispatch.candidates())),
+        }
+    }
+    KernelFilters::derive(graph, &groups, ruleset.rules.iter().map(|rule| rule.id.name.clone()).collect())
 }
 
 fn plan_exceptions(ruleset: &Ruleset) -> Result<(Graph, Vec<Vec<PlannedException>>), PlanError> {
