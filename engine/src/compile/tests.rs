@@ -89,8 +89,8 @@ fn lines(outcome: &Outcome) -> Vec<String> {
     "condition:1:12: error LOAD_ERR_COMPILE_CONDITION: unknown event type opennat; did you mean openat?"
 )]
 #[case::number(
-    "evt.type = open and fd.num >= few",
-    "condition:1:31: error LOAD_ERR_COMPILE_CONDITION: few is no number; write a decimal number, or 0x and hex digits"
+    "evt.type = open and fd.num = few",
+    "condition:1:30: error LOAD_ERR_COMPILE_CONDITION: few is no number; write a decimal number, or 0x and hex digits"
 )]
 #[case::cidr(
     "evt.type = connect and fd.sip = 10.0.0.0/8",
