@@ -5,8 +5,15 @@
 mod accept;
 #[path = "conformance/refuse.rs"]
 mod refuse;
+#[path = "conformance/semantics.rs"]
+mod semantics;
 
-use engine::syntax::parse_condition;
+use engine::{
+    compile::{check_condition, compile},
+    priority::Priority,
+    source::{Expect, Meta, ObjectRef, RuleSource, RuleState, RuleTest, Sources},
+    syntax::parse_condition,
+};
 
 #[test]
 fn the_grammar_takes() {
@@ -41,5 +48,65 @@ fn the_grammar_refuses_at_the_right_place() {
     }
     let count: usize = refuse::REFUSE.iter().map(|(_, cases)| cases.len()).sum();
     println!("{count} conditions");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A rule of this condition whose test is the event.
+fn rule(condition: &str, event: &str, holds: bool) -> RuleSource {
+    let id = ObjectRef { namespace: "eyas-system".into(), name: "rule".into() };
+    let event = serde_json::from_str(event).unwrap();
+    let expect = if holds { Expect::Match } else { Expect::NoMatch };
+    RuleSource {
+        meta: Meta { id, ..Meta::default() },
+        title: "Rule".into(),
+        description: String::new(),
+        condition: condition.into(),
+        output: "it happened".into(),
+        priority: Priority::Warning,
+        tags: Vec::new(),
+        state: RuleState::Active,
+        definitions: engine::source::Definitions::default(),
+        exceptions: Vec::new(),
+        tenant_exceptions: None,
+        tests: vec![RuleTest { name: String::new(), events: vec![event], expect }],
+    }
+}
+
+#[test]
+fn operators_say_of_each_type_what_they_should() {
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for table in semantics::TABLES {
+        for (condition, holds) in table.rows {
+            count += 1;
+            let rules = vec![rule(condition, table.event, *holds)];
+            let sources = Sources { system_namespace: "eyas-system".into(), rules, ..Sources::default() };
+            for outcome in compile(&sources, None).outcomes.iter().filter(|o| !o.accepted) {
+                let told = outcome.diagnostics.iter().map(engine::diagnostic::Diagnostic::one_line);
+                let failed = outcome.failed_test.iter().map(|t| t.message.clone());
+                let told = told.chain(failed).collect::<Vec<_>>().join("; ");
+                wrong.push(format!("{}: {condition}: {told}", table.name));
+            }
+        }
+    }
+    println!("{count} comparisons");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_does_not_fit_a_field_is_refused_at_its_place() {
+    let mut wrong = Vec::new();
+    for (condition, place, message) in semantics::UNFIT {
+        match check_condition(condition, &Sources::default()) {
+            Ok(_) => wrong.push(format!("{condition}: is taken")),
+            Err(problems) => {
+                let told: Vec<_> = problems.iter().map(engine::diagnostic::Diagnostic::one_line).collect();
+                let wanted = format!("condition:{place}: error LOAD_ERR_COMPILE_CONDITION: {message}");
+                if !told.iter().any(|t| t.starts_with(&wanted)) {
+                    wrong.push(format!("{condition}: wanted {place} {message}, told {told:?}"));
+                }
+            }
+        }
+    }
+    println!("{} conditions", semantics::UNFIT.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
