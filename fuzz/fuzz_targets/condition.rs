@@ -10,6 +10,9 @@ fuzz_target!(|text: &str| {
             let written = expr.to_string();
             let read = check_condition(&written, &sources).expect("canonical text compiles").0;
             assert_eq!(read, expr, "{written}");
+            let stored = serde_json::to_vec(&expr).expect("a condition is stored");
+            let read: engine::syntax::Expr = serde_json::from_slice(&stored).expect("a stored condition is read");
+            assert_eq!(read, expr, "{written}");
         }
         Err(problems) => problems.iter().for_each(|problem| {
             assert!(problem.span.end as usize <= text.len());

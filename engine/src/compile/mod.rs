@@ -17,7 +17,7 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
-pub use outcome::{Compiled, FailedTest, ObjectKind, Outcome};
+pub use outcome::{Compiled, FailedTest, Inert, ObjectKind, Outcome};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -62,6 +62,7 @@ pub fn check_condition(text: &str, sources: &Sources) -> Result<(Expr, Vec<Diagn
             let place = Place { part: "condition", text };
             let mut problems = resolver.problems;
             problems.extend(rules::unavailable(&place, &expr).1);
+            problems.extend(rules::inert(&expr).map(|why| rules::warn_inert(&place, why)));
             Ok((expr, problems))
         }
         None => Err(resolver.problems),
@@ -71,7 +72,17 @@ pub fn check_condition(text: &str, sources: &Sources) -> Result<(Expr, Vec<Diagn
 fn outcome(kind: ObjectKind, meta: &Meta, diagnostics: Vec<Diagnostic>) -> Outcome {
     let accepted = !has_error(&diagnostics);
     let (id, generation) = (meta.id.clone(), meta.generation);
-    Outcome { kind, id, generation, accepted, kept_generation: None, diagnostics, failed_test: None }
+    Outcome {
+        kind,
+        id,
+        generation,
+        accepted,
+        kept_generation: None,
+        diagnostics,
+        failed_test: None,
+        unavailable_fields: Vec::new(),
+        inert: None,
+    }
 }
 
 /// Objects of one kind, oldest first, each identity once: of two files that say the same object, the first stays.
@@ -137,11 +148,13 @@ fn compile_rules(
         let mut outcome = outcome(ObjectKind::Rule, &source.meta, judged.problems);
         outcome.accepted &= judged.failed_test.is_none();
         outcome.failed_test = judged.failed_test;
+        outcome.unavailable_fields = judged.unavailable_fields;
         let mut rule = judged.rule;
         if !outcome.accepted {
             rule = last_good_rule(source, last_good);
             outcome.kept_generation = rule.as_ref().map(|r| r.generation);
         }
+        outcome.inert = rule.as_ref().and_then(|rule| rules::inert(&rule.condition));
         outcomes.push(outcome);
         if let Some(rule) = rule {
             let open = source.tenant_exceptions;

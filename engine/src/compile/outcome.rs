@@ -51,6 +51,23 @@ pub struct Outcome {
     pub diagnostics: Vec<Diagnostic>,
     /// The first test that failed.
     pub failed_test: Option<FailedTest>,
+    /// Fields that no hook supplies yet, which a rule names: comparisons with them are false, outputs show `<NA>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unavailable_fields: Vec<String>,
+    /// The rule in force can match no event that a hook supplies, so that it is armed nowhere; and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inert: Option<Inert>,
+}
+
+/// Why no event can match a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Inert {
+    /// It depends on fields that no hook supplies yet.
+    Fields,
+    /// It is about event types that no hook supplies yet.
+    EventTypes,
+    /// Its parts exclude each other.
+    Contradiction,
 }
 
 /// A rule test that did not go as expected.

@@ -22,6 +22,8 @@ pub mod code {
     pub const EXCEPTION_NAME: &str = "LOAD_EXCEPTION_NAME_NOT_UNIQUE";
     /// A field or an event type that no hook supplies yet.
     pub const UNAVAILABLE: &str = "EYAS_UNAVAILABLE";
+    /// No event that a hook supplies can match.
+    pub const NEVER: &str = "EYAS_NEVER_MATCHES";
     /// A selector that selects nothing.
     pub const SELECTS_NOTHING: &str = "EYAS_SELECTS_NOTHING";
     /// An older object has the name already.

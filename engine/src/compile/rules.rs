@@ -1,6 +1,6 @@
 //! One rule: condition, inline exceptions, output, tests, tenancy.
 use super::{
-    outcome::FailedTest,
+    outcome::{FailedTest, Inert},
     problem::{Place, Suggest as _, code, has_error},
     resolve::Resolver,
     rule_tests,
@@ -14,7 +14,7 @@ use crate::{
     plan::possible_types,
     ruleset::Rule,
     source::{InlineException, RuleSource, RuleState},
-    syntax::{Expr, Op, parse_condition},
+    syntax::{Expr, Op, Operand, Right, Text, parse_condition},
 };
 
 /// What became of a rule.
@@ -23,6 +23,8 @@ pub struct Judged {
     pub rule: Option<Rule>,
     pub problems: Vec<Diagnostic>,
     pub failed_test: Option<FailedTest>,
+    /// Named in the condition or the output, and supplied by no hook.
+    pub unavailable_fields: Vec<String>,
 }
 
 /// Compiles a rule. `system`: the namespace whose rules see the whole cluster.
@@ -33,9 +35,7 @@ pub fn compile(source: &RuleSource, libraries: &Libraries, system: &str) -> Judg
     let scope = libraries.scope(Some(&local), &source.meta.id.namespace, system);
 
     let condition = condition(source, &scope, &mut problems);
-    if let Err(error) = Template::parse(&source.output) {
-        problems.push(*error);
-    }
+    let template = Template::parse(&source.output).map_err(|error| problems.push(*error)).ok();
     if source.output.trim().is_empty() {
         let place = Place { part: "output", text: &source.output };
         let hint = "say what happened: Shell in a container (command=%proc.cmdline)";
@@ -43,11 +43,13 @@ pub fn compile(source: &RuleSource, libraries: &Libraries, system: &str) -> Judg
     }
     warn_unused(&local, &mut problems);
     let Some(condition) = condition.filter(|_| !has_error(&problems)) else {
-        return Judged { rule: None, problems, failed_test: None };
+        return Judged { rule: None, problems, failed_test: None, unavailable_fields: Vec::new() };
     };
     let place = Place { part: "condition", text: &source.condition };
-    let (unavailable_fields, warnings) = unavailable(&place, &condition);
+    let (mut unavailable_fields, warnings) = unavailable(&place, &condition);
     problems.extend(warnings);
+    let shown = template.iter().flat_map(Template::fields);
+    problems.extend(unavailable_in_output(&source.output, shown, &mut unavailable_fields));
     warn_types(source, &condition, &mut problems);
 
     let mut rule = Rule {
@@ -61,18 +63,18 @@ pub fn compile(source: &RuleSource, libraries: &Libraries, system: &str) -> Judg
         priority: source.priority,
         tags: source.tags.clone(),
         state: source.state,
-        unavailable_fields,
+        unavailable_fields: unavailable_fields.clone(),
     };
     // Tests see the rule as written, so before the tenant's bound.
     let failed_test = rule_tests::run(&rule, &source.tests);
     if failed_test.is_some() {
-        return Judged { rule: None, problems, failed_test };
+        return Judged { rule: None, problems, failed_test, unavailable_fields };
     }
     if source.meta.id.namespace != system {
         rule.condition = in_namespace(&source.meta.id.namespace, Some(rule.condition));
     }
     let rule = Some(rule).filter(|rule| rule.state != RuleState::Disabled);
-    Judged { rule, problems, failed_test: None }
+    Judged { rule, problems, failed_test: None, unavailable_fields }
 }
 
 /// A condition bound to the pods of one namespace.
@@ -187,16 +189,99 @@ pub fn unavailable(place: &Place<'_>, condition: &Expr) -> (Vec<String>, Vec<Dia
     (names, warnings)
 }
 
+/// The same for what the output names; adds to `names` what is not among them yet.
+fn unavailable_in_output<'t>(
+    output: &str,
+    fields: impl Iterator<Item = &'t (String, Operand)>,
+    names: &mut Vec<String>,
+) -> Vec<Diagnostic> {
+    let place = Place { part: "output", text: output };
+    let mut shown = Vec::new();
+    for (name, operand) in fields {
+        if let Operand::Field(field) = operand
+            && field.field.def().supply == Supply::Nobody
+        {
+            shown.push((name, field.to_string()));
+        }
+    }
+    names.extend(shown.iter().filter(|(_, field)| !names.contains(field)).map(|(_, f)| f.clone()).collect::<Vec<_>>());
+    names.sort_unstable();
+    let warning = |(name, field): &(&String, String)| {
+        let message = format!("no hook supplies {field} yet: the output always shows <NA> for it");
+        place.warning(code::UNAVAILABLE, place.find(name), message).suggest(Some("leave it out"))
+    };
+    shown.iter().map(warning).collect()
+}
+
+/// Why no event that a hook supplies can match a condition; `None`: one can.
+pub fn inert(condition: &Expr) -> Option<Inert> {
+    // A condition that does not plan is told by its tests, or by the plan.
+    let never = |condition: &Expr| possible_types(condition).is_ok_and(|types| types.is_empty());
+    if !never(condition) {
+        return None;
+    }
+    let mut types = false;
+    condition.walk(&mut |node| types |= names_unsupplied_type(node));
+    Some(match (never(&all_supplied(condition)), types) {
+        (false, _) => Inert::Fields,
+        (true, true) => Inert::EventTypes,
+        (true, false) => Inert::Contradiction,
+    })
+}
+
+/// The condition with an undecided part in place of each that reads a field which no hook supplies.
+fn all_supplied(condition: &Expr) -> Expr {
+    let all = |parts: &[Expr]| parts.iter().map(all_supplied).collect();
+    match condition {
+        Expr::And(parts) => Expr::And(all(parts)),
+        Expr::Or(parts) => Expr::Or(all(parts)),
+        Expr::Not(inner) => Expr::Not(Box::new(all_supplied(inner))),
+        leaf => {
+            let mut unsupplied = false;
+            leaf.fields(&mut |field| unsupplied |= field.field.def().supply == Supply::Nobody);
+            if unsupplied { Expr::Exists(Operand::Field(FieldRef::plain(Field::ProcName))) } else { leaf.clone() }
+        }
+    }
+}
+
+/// Whether a part compares `evt.type` with a name that no hook supplies.
+fn names_unsupplied_type(node: &Expr) -> bool {
+    let Expr::Compare(comparison) = node else { return false };
+    let literals = match &comparison.right {
+        Right::Value(literal) => std::slice::from_ref(literal),
+        Right::List(literals) => literals,
+        Right::Operand(_) => return false,
+    };
+    let of_type = matches!(&comparison.left, Operand::Field(f) if f.field == Field::EvtType);
+    let supplied = |l: &Text| EventType::ALL.iter().any(|t| t.as_str().as_bytes() == l.as_bytes());
+    of_type && matches!(comparison.op, Op::Eq | Op::In | Op::Intersects) && literals.iter().any(|l| !supplied(l))
+}
+
+/// Says that a rule never matches.
+pub fn warn_inert(place: &Place<'_>, why: Inert) -> Diagnostic {
+    let (message, hint) = match why {
+        Inert::Fields => (
+            "no event can match before the fields above are supplied: the rule is armed nowhere",
+            "docs/fields.md says who supplies which field",
+        ),
+        Inert::EventTypes => (
+            "no event that a hook supplies yet can match: the rule is armed nowhere",
+            "docs/language.md lists the event types of this version",
+        ),
+        Inert::Contradiction => {
+            ("no event can match: parts of the condition exclude each other", "kubectl eyas explain shows the parts")
+        }
+    };
+    let span = if why == Inert::EventTypes { place.find("evt.type") } else { place.whole() };
+    place.warning(code::NEVER, span, message).suggest(Some(hint))
+}
+
 /// Rules that nothing can match, and rules that everything is tried for.
 fn warn_types(source: &RuleSource, condition: &Expr, problems: &mut Vec<Diagnostic>) {
     let place = Place { part: "condition", text: &source.condition };
-    // A condition that does not plan is told by its tests, or by the plan.
-    let Ok(types) = possible_types(condition) else { return };
-    if types.is_empty() {
-        let message = "no event that a hook supplies yet can match";
-        let hint = "docs/language.md lists the event types of this version";
-        problems.push(place.warning(code::UNAVAILABLE, place.find("evt.type"), message).suggest(Some(hint)));
-    } else if types.len() == EventType::ALL.len() {
+    if let Some(why) = inert(condition) {
+        problems.push(warn_inert(&place, why));
+    } else if possible_types(condition).is_ok_and(|types| types.len() == EventType::ALL.len()) {
         let message = "the rule is evaluated for every event";
         let hint = "say which: evt.type in (execve, execveat) and ...";
         problems.push(place.warning(code::NO_EVTTYPE, place.whole(), message).suggest(Some(hint)));

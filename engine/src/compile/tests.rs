@@ -89,8 +89,8 @@ fn lines(outcome: &Outcome) -> Vec<String> {
     "condition:1:12: error LOAD_ERR_COMPILE_CONDITION: unknown event type opennat; did you mean openat?"
 )]
 #[case::number(
-    "evt.type = open and fd.num >= few",
-    "condition:1:31: error LOAD_ERR_COMPILE_CONDITION: few is no number; write a decimal number, or 0x and hex digits"
+    "evt.type = open and fd.num = few",
+    "condition:1:30: error LOAD_ERR_COMPILE_CONDITION: few is no number; write a decimal number, or 0x and hex digits"
 )]
 #[case::cidr(
     "evt.type = connect and fd.sip = 10.0.0.0/8",
@@ -145,7 +145,9 @@ fn every_problem_is_told_not_only_the_first() {
 
 #[rstest]
 #[case::unavailable("evt.type = open and proc.env[A] = x", "EYAS_UNAVAILABLE", "condition:1:21")]
-#[case::no_event("evt.type = ptrace", "EYAS_UNAVAILABLE", "condition:1:1")]
+#[case::only_unavailable("evt.type = open and proc.env[A] = x", "EYAS_NEVER_MATCHES", "condition:1:1")]
+#[case::contradiction("evt.type = open and evt.type = execve", "EYAS_NEVER_MATCHES", "condition:1:1")]
+#[case::no_event("evt.type = ptrace", "EYAS_NEVER_MATCHES", "condition:1:1")]
 #[case::every_event("proc.name = nc", "LOAD_NO_EVTTYPE", "condition:1:1")]
 #[case::na("evt.type = open and proc.name = <NA>", "LOAD_UNSAFE_NA_CHECK", "condition:1:33")]
 #[case::deprecated("evt.type = open and evt.dir = <", "LOAD_DEPRECATED_ITEM", "condition:1:21")]
@@ -402,4 +404,33 @@ fn macros_cannot_grow_without_bound() {
     source.definitions.macros = macros;
     let outcome = only_outcome(&sources(vec![source]));
     assert!(lines(&outcome)[0].contains("more than 100000 parts"), "{:?}", lines(&outcome));
+}
+
+#[rstest]
+#[case::supplied("evt.type = open", "x", &[], None)]
+#[case::one_way_left("evt.type = open and (proc.env[A] = x or proc.name = a)", "x", &["proc.env[A]"], None)]
+#[case::negated("evt.type = open and not proc.env[A] = x", "x", &["proc.env[A]"], None)]
+#[case::shown("evt.type = open", "%evt.buffer %toupper(fd.sip.name)", &["evt.buffer", "fd.sip.name"], None)]
+#[case::both("evt.type = open and not evt.io_dir = R", "%evt.io_dir", &["evt.io_dir"], None)]
+#[case::fields("evt.type = open and fd.sip.name = a", "x", &["fd.sip.name"], Some(Inert::Fields))]
+#[case::transformed("evt.type = open and len(evt.buffer) > 1", "x", &["evt.buffer"], Some(Inert::Fields))]
+#[case::types("evt.type in (ptrace, bpf) and proc.name = a", "x", &[], Some(Inert::EventTypes))]
+#[case::fields_and_types("evt.type = ptrace and evt.buffer = a", "x", &["evt.buffer"], Some(Inert::EventTypes))]
+#[case::some_types("evt.type in (ptrace, open)", "x", &[], None)]
+#[case::contradiction("evt.type = open and fd.sport = 1", "x", &[], Some(Inert::Contradiction))]
+fn what_no_hook_supplies_is_named(
+    #[case] condition: &str,
+    #[case] output: &str,
+    #[case] fields: &[&str],
+    #[case] inert: Option<Inert>,
+) {
+    let mut rule = rule("r", condition);
+    rule.output = output.into();
+    let outcome = only_outcome(&sources(vec![rule]));
+    assert!(outcome.accepted, "{:?}", outcome.diagnostics);
+    assert_eq!(outcome.unavailable_fields, fields);
+    assert_eq!(outcome.inert, inert);
+    let told = |code: &str| outcome.diagnostics.iter().filter(|d| d.code == code).count();
+    assert_eq!(told("EYAS_NEVER_MATCHES"), usize::from(inert.is_some()));
+    assert!(told("EYAS_UNAVAILABLE") >= fields.len());
 }

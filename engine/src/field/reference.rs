@@ -1,6 +1,6 @@
 //! A field with its argument: `proc.name`, `proc.aname[2]`, `evt.arg.flags`, `k8s.pod.label["a b"]`.
 use super::{ArgRule, Field, catalogue};
-use crate::syntax::suggest;
+use crate::syntax::{Text, is_bare_argument, suggest, unquote};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -88,12 +88,11 @@ impl FieldRef {
         };
         let malformed = || FieldError::Malformed(text.to_owned());
         let inner = rest.strip_suffix(']').ok_or_else(malformed)?;
-        let arg = match inner.as_bytes() {
-            [q @ (b'"' | b'\''), .., end] if q == end && inner.len() >= 2 => &inner[1..inner.len() - 1],
-            bare if bare.iter().any(|b| matches!(b, b'[' | b']' | b' ' | b'\t' | b'"' | b'\'')) => {
-                return Err(malformed());
-            }
-            _ => inner,
+        let unquoted = unquote(inner);
+        let arg = match &unquoted {
+            Some(text) => text.as_str().ok_or_else(malformed)?,
+            None if inner.bytes().all(is_bare_argument) => inner,
+            None => return Err(malformed()),
         };
         if arg.is_empty() || arg.len() > MAX_ARG {
             return Err(malformed());
@@ -156,9 +155,10 @@ impl fmt::Display for FieldRef {
         match &self.arg {
             None => f.write_str(name),
             Some(Arg::Index(n)) => write!(f, "{name}[{n}]"),
-            Some(Arg::Key(key)) if key.contains('"') => write!(f, "{name}['{key}']"),
-            Some(Arg::Key(key)) if key.contains(['[', ']', ' ', '\t', '\'']) => write!(f, "{name}[\"{key}\"]"),
-            Some(Arg::Key(key)) => write!(f, "{name}[{key}]"),
+            Some(Arg::Key(key)) if key.bytes().all(|b| is_bare_argument(b) && !b.is_ascii_control()) => {
+                write!(f, "{name}[{key}]")
+            }
+            Some(Arg::Key(key)) => write!(f, "{name}[{}]", Text::from(key.as_str()).quoted()),
         }
     }
 }

@@ -237,7 +237,9 @@ pub(super) fn parse_number(text: &str) -> Option<i128> {
 
 fn number(kind: Kind, literal: &Text, n: usize) -> Result<i128> {
     let value = literal.as_str().and_then(parse_number).ok_or_else(|| {
-        literal_error(n, format!("{literal} is no number"), Some("write a decimal number, or 0x and hex digits"))
+        let fraction = literal.as_str().is_some_and(|s| s.contains(['.', 'e', 'E']) && s.parse::<f64>().is_ok());
+        let what = if fraction { "whole number" } else { "number" };
+        literal_error(n, format!("{literal} is no {what}"), Some("write a decimal number, or 0x and hex digits"))
     })?;
     if kind == Kind::Port && !(0..=65_535).contains(&value) {
         return Err(literal_error(n, format!("{literal} is no port"), Some("ports go from 0 to 65535")));

@@ -1,7 +1,7 @@
 //! Operators and what stands right of them.
 use super::{
     ast::{Compare, Literal, Node, Operand, Right, Spanned},
-    cursor::Result,
+    cursor::{Result, is_space},
     expr::{Op, Quantifier},
     operand::MAX_CALLS,
     parser::Parser,
@@ -15,21 +15,18 @@ impl Parser<'_> {
     pub(super) fn comparison(&mut self, left: Operand) -> Result<Node> {
         self.cursor.skip_space();
         let start = self.cursor.at();
-        let Some(op) = self.operator() else {
-            let word = self.cursor.word();
-            if word.value == "exists" {
-                return Ok(Node::Exists(left));
-            }
-            self.cursor.reset(start);
-            return Err(self.no_operator(&word));
-        };
-        let op = Spanned::new(op, self.cursor.span(start));
+        if self.cursor.eat_sign("exists") {
+            return Ok(Node::Exists(left));
+        }
+        let op = self.operator()?;
+        let end = self.cursor.at();
         self.cursor.skip_space();
         if op.value.takes_list() {
             let right = self.list_or_name(&format!("`{}`", op.value))?;
             return Ok(Node::Compare(Box::new(Compare { left, op, quantifier: None, right })));
         }
-        if let Some(quantifier) = self.quantifier() {
+        let spaced = self.cursor.at() > end;
+        if let Some(quantifier) = self.quantifier().filter(|_| spaced) {
             if op.value.is_order() {
                 let message = format!("`{}` orders numbers and takes no `{quantifier}`", op.value);
                 return Err(self.cursor.error(self.cursor.span(start), message));
@@ -37,11 +34,14 @@ impl Parser<'_> {
             let right = self.list_or_name(&format!("`{quantifier}`"))?;
             return Ok(Node::Compare(Box::new(Compare { left, op, quantifier: Some(quantifier), right })));
         }
-        let right = self.value()?;
+        self.cursor.reset(end);
+        self.cursor.skip_space();
+        let right = if op.value.is_order() { self.number(&op)? } else { self.value()? };
         Ok(Node::Compare(Box::new(Compare { left, op, quantifier: None, right })))
     }
 
-    fn operator(&mut self) -> Option<Op> {
+    /// Signs stand anywhere. After a word comes white space, but `in`, `intersects` and `pmatch` may touch what follows.
+    fn operator(&mut self) -> Result<Spanned<Op>> {
         const SIGNS: &[(&str, Op)] = &[
             ("==", Op::Eq),
             ("=", Op::Eq),
@@ -51,15 +51,58 @@ impl Parser<'_> {
             (">=", Op::Ge),
             (">", Op::Gt),
         ];
-        if let Some((_, op)) = SIGNS.iter().find(|(sign, _)| self.cursor.eat_sign(sign)) {
-            return Some(*op);
-        }
         let start = self.cursor.at();
-        let op = self.cursor.word().value.parse().ok();
-        if op.is_none() {
-            self.cursor.reset(start);
+        if let Some((_, op)) = SIGNS.iter().find(|(sign, _)| self.cursor.eat_sign(sign)) {
+            return Ok(Spanned::new(*op, self.cursor.span(start)));
         }
-        op
+        let word = self.cursor.word();
+        if let Ok(op) = word.value.parse::<Op>() {
+            if !op.takes_list() && !self.cursor.peek().is_some_and(is_space) {
+                let message = format!("white space and a value must follow `{op}`, found {}", self.cursor.found());
+                return Err(self.cursor.error(self.cursor.here(), message));
+            }
+            return Ok(Spanned::new(op, word.span));
+        }
+        // `field inlist`: Falco reads it as `field in list`.
+        if let Some(op) =
+            [Op::Intersects, Op::In, Op::Pmatch].into_iter().find(|op| word.value.starts_with(op.as_str()))
+            && word.value[op.as_str().len()..].starts_with(|c: char| c.is_ascii_alphabetic())
+            && self.ends_here()
+        {
+            self.cursor.reset(start + op.as_str().len());
+            return Ok(Spanned::new(op, self.cursor.span(start)));
+        }
+        self.cursor.reset(start);
+        Err(self.no_operator(&word))
+    }
+
+    /// Whether what may follow a whole comparison follows; the place stays.
+    fn ends_here(&mut self) -> bool {
+        let at = self.cursor.at();
+        self.cursor.skip_space();
+        let ends = match self.cursor.peek() {
+            None | Some(b')') => true,
+            Some(_) => self.cursor.eat_word("and") || self.cursor.eat_word("or"),
+        };
+        self.cursor.reset(at);
+        ends
+    }
+
+    /// Right of `< <= > >=`.
+    fn number(&mut self, op: &Spanned<Op>) -> Result<Right> {
+        let start = self.cursor.at();
+        if let Some(number) = self.cursor.number() {
+            let literal = Literal { text: Text::from(number.value), quoted: false };
+            return Ok(Right::Value(Spanned::new(literal, number.span)));
+        }
+        let name = self.cursor.identifier();
+        if let Some(name) = name.as_ref().filter(|_| self.cursor.peek() == Some(b'(')) {
+            return self.call_on_the_right(name);
+        }
+        self.cursor.reset(start);
+        let message = format!("expected a number after `{}`, found {}", op.value, self.cursor.found());
+        let hint = "write a decimal number, 0x and hex digits, or val(field); numbers stand without quotes";
+        Err(self.cursor.hint(self.cursor.here(), message, hint))
     }
 
     fn no_operator(&self, word: &Spanned<&str>) -> Box<Diagnostic> {
@@ -67,8 +110,14 @@ impl Parser<'_> {
         let message = format!("expected an operator after the field, found {found}");
         let span = if word.value.is_empty() { self.cursor.here() } else { word.span };
         let mut error = self.cursor.error(span, message);
+        if word.value.is_empty() && self.cursor.peek() == Some(b'(') {
+            error.suggestion =
+                Some("transformers are written tolower(field), and no other names stand before `(`".to_owned());
+            return error;
+        }
         let names = Op::ALL.iter().map(|op| op.as_str()).chain(["exists"]).filter(|_| word.value.len() > 1);
         error.suggestion = Some(match suggest::closest(word.value, names) {
+            _ if word.value == "not" => "`not` stands before the field: not proc.name in (a, b)".to_owned(),
             Some(close) if !matches!(word.value, "and" | "or") => format!("did you mean {close}?"),
             _ => "write `exists` to ask whether it has a value, or compare it: `= value`, `in (a, b)`".to_owned(),
         });
@@ -84,12 +133,7 @@ impl Parser<'_> {
         let spaced = self.cursor.at() > end;
         let list = match self.cursor.peek() {
             Some(b'(') => true,
-            Some(b) => {
-                let at = self.cursor.at();
-                let connective = self.cursor.eat_word("and") || self.cursor.eat_word("or");
-                self.cursor.reset(at);
-                b.is_ascii_alphabetic() && !connective
-            }
+            Some(b) => b.is_ascii_alphabetic() && !self.ends_here(),
             None => false,
         };
         let quantifier = quantifier.filter(|_| spaced && list);
@@ -102,13 +146,12 @@ impl Parser<'_> {
     fn list_or_name(&mut self, after: &str) -> Result<Right> {
         let open = self.cursor.here();
         if !self.cursor.eat(b'(') {
-            let name = self.cursor.bare();
-            if self.cursor.peek() == Some(b'(') {
-                return self.call_on_the_right(&name);
-            }
-            if name.value.is_empty() {
+            let Some(name) = self.cursor.identifier() else {
                 let message = format!("expected a list after {after}, found {}", self.cursor.found());
                 return Err(self.cursor.hint(self.cursor.here(), message, "write (a, b), or the name of a list"));
+            };
+            if self.cursor.peek() == Some(b'(') {
+                return self.call_on_the_right(&name);
             }
             return Ok(Right::Named(Spanned::new(name.value.to_owned(), name.span)));
         }
@@ -164,14 +207,16 @@ impl Parser<'_> {
         if name.value != "val" {
             return Ok(Right::Operand(self.call(name, MAX_CALLS)?));
         }
-        let mut args = self.arguments(MAX_CALLS)?;
-        match (args.pop(), args.is_empty()) {
-            (Some(field @ Operand::Field(_)), true) => Ok(Right::Operand(field)),
-            _ => {
-                let span = self.cursor.span(name.span.start as usize);
-                let hint = "write val(proc.pname); transformers stand on the right without val";
-                Err(self.cursor.hint(span, "val() takes exactly one field", hint))
+        self.cursor.eat(b'(');
+        self.cursor.skip_space();
+        if let Some(field) = self.cursor.field_name() {
+            let field = self.field(&field)?;
+            self.cursor.skip_space();
+            if self.cursor.eat(b')') {
+                return Ok(Right::Operand(field));
             }
         }
+        let hint = "write val(proc.pname); transformers stand on the right without val";
+        Err(self.cursor.hint(name.span, "val() takes exactly one field", hint))
     }
 }

@@ -88,9 +88,52 @@ impl<'a> Cursor<'a> {
         self.run(|b| b.is_ascii_alphanumeric() || b == b'_')
     }
 
-    /// A run of letters, digits, `_` and `.`: a field without its argument, a macro, a transformer.
-    pub fn name(&mut self) -> Spanned<&'a str> {
-        self.run(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+    /// A macro, a list or a transformer: a letter, then letters, digits and `_`.
+    pub fn identifier(&mut self) -> Option<Spanned<&'a str>> {
+        self.peek().filter(u8::is_ascii_alphabetic).map(|_| self.word())
+    }
+
+    /// A field without its argument: identifiers with dots between them, at least one dot.
+    pub fn field_name(&mut self) -> Option<Spanned<&'a str>> {
+        let start = self.at;
+        self.identifier()?;
+        let first = self.at;
+        while self.peek() == Some(b'.') && self.peek_at(1).is_some_and(|b| b.is_ascii_alphabetic()) {
+            self.at += 1;
+            self.word();
+        }
+        if self.at == first {
+            self.at = start;
+            return None;
+        }
+        Some(Spanned::new(&self.text[start..self.at], self.span(start)))
+    }
+
+    /// A number: hexadecimal, or decimal with a sign, a fraction and a signed exponent where it has them.
+    pub fn number(&mut self) -> Option<Spanned<&'a str>> {
+        let start = self.at;
+        if self.eat_sign("0x") || self.eat_sign("0X") {
+            let digits = self.run(|b| b.is_ascii_alphanumeric()).value;
+            if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Some(Spanned::new(&self.text[start..self.at], self.span(start)));
+            }
+            self.at = start;
+            return None;
+        }
+        let _ = self.eat(b'+') || self.eat(b'-');
+        if self.run(|b| b.is_ascii_digit()).value.is_empty() {
+            self.at = start;
+            return None;
+        }
+        self.eat(b'.');
+        self.run(|b| b.is_ascii_digit());
+        let signed =
+            matches!(self.peek_at(1), Some(b'+' | b'-')) && self.peek_at(2).is_some_and(|b| b.is_ascii_digit());
+        if matches!(self.peek(), Some(b'e' | b'E')) && signed {
+            self.at += 2;
+            self.run(|b| b.is_ascii_digit());
+        }
+        Some(Spanned::new(&self.text[start..self.at], self.span(start)))
     }
 
     /// A run of what bare strings are made of; may be empty. Takes in all that is not ASCII.
@@ -99,21 +142,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// The argument of a field, `[...]`, if one follows. Returns what is inside, quotes removed.
-    pub fn brackets(&mut self) -> Result<Option<&'a str>> {
+    pub fn brackets(&mut self) -> Result<Option<Text>> {
         let start = self.at;
         if !self.eat(b'[') {
             return Ok(None);
         }
         let inner = match self.peek() {
-            Some(quote @ (b'"' | b'\'')) => {
-                self.at += 1;
-                let inner = self.run(|b| b != quote).value;
-                if !self.eat(quote) {
-                    return Err(self.error(self.span(start), "the quoted argument has no end"));
-                }
-                inner
+            Some(b'"' | b'\'') => self.quoted()?.value.text,
+            Some(b']') => {
+                let hint = "write field[argument]; a field without one needs no brackets";
+                return Err(self.hint(self.here(), "the argument of the field is empty", hint));
             }
-            _ => self.run(|b| !matches!(b, b'[' | b']' | b' ' | b'\t' | b'"' | b'\'')).value,
+            _ => Text::from(self.run(is_bare_argument).value),
         };
         if !self.eat(b']') {
             let hint = "write field[argument], or field[\"argument\"] where it has spaces or brackets";
@@ -140,13 +180,25 @@ impl<'a> Cursor<'a> {
                 }
                 Some(_) => {
                     self.at += 1;
+                    if self.goes_on() {
+                        value.push(quote);
+                        continue;
+                    }
                     return Ok(Spanned::new(Literal { text: Text::from(value), quoted: true }, self.span(start)));
                 }
             }
         }
     }
 
-    /// An escape; the backslash is next. One that has no meaning stays as written, so that regular expressions can be.
+    /// Whether a quote that was just read may not have been the last. After an escaped backslash Falco reads on; we do
+    /// where nothing that ends a string follows, so that what Falco takes is taken.
+    fn goes_on(&self) -> bool {
+        let escaped = self.bytes()[..self.at - 1].ends_with(b"\\");
+        let ends = self.peek().is_none_or(|b| is_space(b) || matches!(b, b')' | b',' | b']'));
+        escaped && !ends
+    }
+
+    /// An escape; the backslash is next.
     fn escape(&mut self, quote: u8, value: &mut Vec<u8>) -> Result<()> {
         let start = self.at;
         self.at += 1;
@@ -167,9 +219,19 @@ impl<'a> Cursor<'a> {
                 self.at += 2;
                 *byte
             }
-            _ => {
-                value.push(b'\\');
-                return Ok(());
+            // What Falco makes of it, for the sake of rules that have it.
+            Some(b' ') => b'\\',
+            // The string has no end: told by who reads it.
+            None => return Ok(()),
+            Some(_) => {
+                let length = self.here().end as usize - self.at;
+                self.at += length;
+                let message = format!("`{}` is no escape", &self.text[start..self.at]);
+                let hint = match &self.text[start + 1..self.at] {
+                    "'" | "\"" => "this kind of quote needs no backslash here".to_owned(),
+                    other => format!("write \\\\{other} for a backslash, or leave the quotes out"),
+                };
+                return Err(self.hint(self.span(start), message, hint));
             }
         };
         self.at += 1;
@@ -219,8 +281,21 @@ impl<'a> Cursor<'a> {
     }
 }
 
-const fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
+/// What stands between words; the same as Falco's (no vertical tab or form feed, but backspace).
+pub const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x08)
+}
+
+/// Bytes of an argument in brackets that is not quoted.
+pub const fn is_bare_argument(byte: u8) -> bool {
+    !matches!(byte, b'[' | b']' | b'"' | b'\'' | b' ' | b'\t'..=b'\r')
+}
+
+/// What a string in quotes says, when the text is one and nothing else.
+pub fn unquote(text: &str) -> Option<Text> {
+    let mut cursor = Cursor::new(text);
+    let literal = cursor.peek().filter(|b| matches!(b, b'"' | b'\'')).and_then(|_| cursor.quoted().ok())?;
+    (cursor.at() == text.len()).then_some(literal.value.text)
 }
 
 /// Texts are bounded (`parser::MAX_TEXT`) far below 4 GiB.

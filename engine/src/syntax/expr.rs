@@ -220,10 +220,13 @@ impl Expr {
         if flat.len() < 2 { flat.pop() } else { Some(Self::Or(flat)) }
     }
 
-    /// The negation.
+    /// The negation. Two in a row are kept as written; a third cancels one of them out.
     #[must_use]
     pub fn negate(self) -> Self {
-        Self::Not(Box::new(self))
+        match self {
+            Self::Not(inner) if matches!(*inner, Self::Not(_)) => *inner,
+            other => Self::Not(Box::new(other)),
+        }
     }
 
     /// `field op value`.

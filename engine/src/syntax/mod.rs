@@ -20,6 +20,7 @@ mod wire;
 
 pub use ast::Ast;
 pub use cursor::CONDITION_CODE;
+pub(crate) use cursor::{is_bare_argument, unquote};
 pub use expr::{Comparison, Expr, Function, MAX_DEPTH, MAX_NODES, Op, Operand, Quantifier, Right};
 pub use parser::{MAX_TEXT, parse_condition, parse_operand_at};
 pub use text::{Text, from_hex};

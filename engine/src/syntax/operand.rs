@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Deepest nesting of transformers.
-pub(super) const MAX_CALLS: usize = 16;
+pub(super) const MAX_CALLS: usize = 32;
 
 impl Parser<'_> {
     /// A field whose name has been read.
@@ -34,10 +34,15 @@ impl Parser<'_> {
         if depth == 0 {
             return Err(self.cursor.error(name.span, format!("transformers nested deeper than {MAX_CALLS}")));
         }
-        let args = self.arguments(depth)?;
+        let args = self.arguments(depth, true)?;
+        let bracket = self.cursor.at();
         let selector = match function {
-            Function::Getopt => self.cursor.brackets()?.map(str::to_owned),
+            Function::Getopt => self.cursor.brackets()?,
             _ => None,
+        };
+        let selector = match selector.as_ref().map(Text::as_str) {
+            Some(None) => return Err(self.cursor.error(self.cursor.span(bracket), "an option is one letter")),
+            other => other.flatten().map(str::to_owned),
         };
         let span = self.cursor.span(name.span.start as usize);
         if let Err(message) = check_arguments(function, &args) {
@@ -46,14 +51,18 @@ impl Parser<'_> {
         Ok(Operand::Call { function, args, selector, span })
     }
 
-    /// `( a, b )`; the parenthesis is next.
-    pub(super) fn arguments(&mut self, depth: usize) -> Result<Vec<Operand>> {
+    /// `( a, b )`; the parenthesis is next. Those of a transformer may hold lists of arguments, which may be empty.
+    fn arguments(&mut self, depth: usize, of_transformer: bool) -> Result<Vec<Operand>> {
         let open = self.cursor.here();
         self.cursor.eat(b'(');
         let mut args = Vec::new();
+        self.cursor.skip_space();
+        if !of_transformer && self.cursor.eat(b')') {
+            return Ok(args);
+        }
         loop {
             self.cursor.skip_space();
-            args.push(self.argument(depth)?);
+            args.push(self.argument(depth, of_transformer)?);
             self.cursor.skip_space();
             if self.cursor.eat(b')') {
                 return Ok(args);
@@ -68,30 +77,32 @@ impl Parser<'_> {
         }
     }
 
-    fn argument(&mut self, depth: usize) -> Result<Operand> {
+    fn argument(&mut self, depth: usize, lists: bool) -> Result<Operand> {
         let start = self.cursor.at();
         match self.cursor.peek() {
             Some(b'"' | b'\'') => return Ok(Operand::Text(self.cursor.quoted()?)),
-            Some(b'(') if depth > 1 => {
-                let args = self.arguments(depth - 1)?;
+            Some(b'(') if lists => {
+                let args = self.arguments(depth.saturating_sub(1), false)?;
                 return Ok(Operand::List(args, self.cursor.span(start)));
             }
             _ => {}
         }
-        let name = self.cursor.name();
-        if self.cursor.peek() == Some(b'(') {
-            return self.call(&name, depth.saturating_sub(1));
+        if let Some(number) = self.cursor.number() {
+            let literal = Literal { text: Text::from(number.value), quoted: false };
+            return Ok(Operand::Text(Spanned::new(literal, number.span)));
         }
-        if name.value.contains('.') && name.value.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        if let Some(name) = self.cursor.field_name() {
             return self.field(&name);
         }
-        self.cursor.reset(start);
-        let bare = self.cursor.bare();
-        if bare.value.is_empty() {
-            let message = format!("expected a field or a quoted string, found {}", self.cursor.found());
-            return Err(self.cursor.error(self.cursor.here(), message));
+        let name = self.cursor.identifier();
+        if let Some(name) = name.as_ref().filter(|_| self.cursor.peek() == Some(b'(')) {
+            return self.call(name, depth.saturating_sub(1));
         }
-        Ok(Operand::Text(Spanned::new(Literal { text: Text::from(bare.value), quoted: false }, bare.span)))
+        self.cursor.reset(start);
+        let message =
+            format!("expected a field, a transformer, a quoted string or a number, found {}", self.cursor.found());
+        let hint = "text needs quotes here; a field has a dot in its name";
+        Err(self.cursor.hint(self.cursor.here(), message, hint))
     }
 }
 
@@ -101,20 +112,19 @@ fn function_names() -> impl Iterator<Item = &'static str> {
 
 /// How many arguments, and of which form.
 fn check_arguments(function: Function, args: &[Operand]) -> std::result::Result<(), String> {
-    let value = |a: &Operand| matches!(a, Operand::Field(_) | Operand::Call { .. });
+    let one = |a: &Operand| !matches!(a, Operand::List(..));
     let fits = match function {
-        Function::ToLower | Function::ToUpper | Function::B64 | Function::Basename | Function::Len => {
-            matches!(args, [a] if value(a))
-        }
-        Function::Join => matches!(args, [a, Operand::Text(_)] if value(a) || matches!(a, Operand::List(..))),
-        Function::Concat => !args.iter().any(|a| matches!(a, Operand::List(..))) && args.iter().any(value),
-        Function::Getopt => matches!(args, [a, Operand::Text(_)] if value(a)),
+        Function::ToLower | Function::ToUpper | Function::B64 | Function::Basename => matches!(args, [a] if one(a)),
+        Function::Len => args.len() == 1,
+        Function::Join => matches!(args, [_, Operand::Text(_)]),
+        Function::Concat => args.iter().all(one),
+        Function::Getopt => matches!(args, [a, Operand::Text(_)] if one(a)),
     };
     let usage = match function {
         Function::Join => "join(field, \"separator\") or join((field, field), \"separator\")",
         Function::Concat => "concat(field, \"text\", field, ...)",
         Function::Getopt => "getopt(proc.args, \"ab:\")",
-        _ => "one field: tolower(proc.name)",
+        _ => return if fits { Ok(()) } else { Err(format!("{function}() takes one value: {function}(proc.name)")) },
     };
     if fits { Ok(()) } else { Err(format!("{function}() takes {usage}")) }
 }

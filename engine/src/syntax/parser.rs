@@ -4,8 +4,12 @@
 //! condition  = conjunct { "or" conjunct }          conjunct = { "not" } primary { "and" { "not" } primary }
 //! primary    = "(" condition ")" | macro | operand "exists" | operand op right
 //! operand    = field [ "[" argument "]" ] | transformer "(" argument { "," argument } ")"
-//! right      = literal | "(" [ item { "," item } ] ")" | list name | "val(" field ")" | transformer ...
+//! argument   = operand | quoted string | number | "(" [ argument { "," argument } ] ")"      (lists do not nest)
+//! right      = literal | number | "(" [ item { "," item } ] ")" | list name | "val(" field ")" | transformer ...
 //! ```
+//! What is taken and refused is what Falco's parser takes and refuses; the tables in `tests/conformance` say it case by
+//! case, docs/language.md where we differ.
+//!
 //! This file: connectives, parentheses, what an operand may be. `operand`: fields and transformers. `comparison`: operators
 //! and right-hand sides.
 //!
@@ -44,10 +48,12 @@ pub fn parse_condition(text: &str) -> Result<Ast> {
 pub fn parse_operand_at(text: &str, start: usize) -> Result<(Operand, usize)> {
     let mut parser = Parser { cursor: Cursor::new(text) };
     parser.cursor.reset(start);
-    let name = parser.cursor.name();
-    let operand = match parser.cursor.peek() {
-        Some(b'(') => parser.call(&name, MAX_CALLS)?,
-        _ => parser.field(&name)?,
+    let operand = match parser.cursor.field_name() {
+        Some(name) => parser.field(&name)?,
+        None => match parser.cursor.identifier().filter(|_| parser.cursor.peek() == Some(b'(')) {
+            Some(name) => parser.call(&name, MAX_CALLS)?,
+            None => return Err(parser.cursor.error(parser.cursor.span(start), "expected a field or a transformer")),
+        },
     };
     Ok((operand, parser.cursor.at()))
 }
@@ -108,8 +114,8 @@ impl Parser<'_> {
             self.cursor.skip_space();
             let start = self.cursor.at();
             if self.cursor.eat_word("not") {
-                frame.nots += 1;
-                depth += 1;
+                // Two are kept as written; of more, pairs cancel out and are no levels.
+                (frame.nots, depth) = if frame.nots == 2 { (1, depth - 1) } else { (frame.nots + 1, depth + 1) };
                 self.check_depth(depth, start)?;
                 continue;
             }
@@ -168,7 +174,12 @@ impl Parser<'_> {
     /// Something other than a connective after an operand.
     fn unexpected(&mut self) -> Box<Diagnostic> {
         let (span, found) = (self.cursor.here(), self.cursor.found());
+        let word = found.trim_matches('`').to_ascii_lowercase();
         let hint = match self.cursor.peek() {
+            _ if ["and", "or", "not"].iter().any(|w| *w == word && !found.contains(w)) => "write it in lower case",
+            _ if ["and", "or"].iter().any(|w| word.len() > w.len() && word.starts_with(w)) => {
+                "after `and` and `or` comes white space or `(`"
+            }
             Some(b'&') => "write `and`",
             Some(b'|') => "write `or`",
             Some(b',') => "values in a list stand in parentheses: field in (a, b)",
@@ -180,18 +191,18 @@ impl Parser<'_> {
 
     fn primary(&mut self) -> Result<Node> {
         let start = self.cursor.at();
-        let name = self.cursor.name();
-        if !name.value.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            self.cursor.reset(start);
-            return Err(self.no_operand());
+        if let Some(name) = self.cursor.field_name() {
+            let operand = self.field(&name)?;
+            return self.comparison(operand);
         }
+        let Some(name) = self.cursor.identifier() else { return Err(self.no_operand()) };
         if self.cursor.peek() == Some(b'(') {
             let operand = self.call(&name, MAX_CALLS)?;
             return self.comparison(operand);
         }
-        if name.value.contains('.') {
-            let operand = self.field(&name)?;
-            return self.comparison(operand);
+        if self.cursor.peek() == Some(b'.') {
+            let message = format!("`{}.` is no field: a letter follows each dot in its name", name.value);
+            return Err(self.cursor.error(self.cursor.here(), message));
         }
         if matches!(name.value, "and" | "or" | "not") {
             self.cursor.reset(start);
