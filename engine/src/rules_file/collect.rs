@@ -80,10 +80,12 @@ impl Collector {
     fn list(&mut self, item: &mut Item<'_>, comments: Vec<String>) {
         let Some(name) = name(item, "list") else { return };
         item.check_keys(&LIST_KEYS);
+        let mut refused = None;
         if !is_list_name(&name) {
             let message = format!("no condition can name the list {name:?}");
             let hint = "use a name without spaces, quotes, parentheses, `=` and commas";
             item.tell(item.head, Finding::warning(code::LIST_NAME, message).hint(hint));
+            refused = Some("no condition can name it".to_owned());
         }
         let old = item.old_append("items");
         let overrides = item.overrides(&["items"], &["items"]);
@@ -108,10 +110,10 @@ impl Collector {
             Some(there) => {
                 let mut changes = std::mem::take(&mut there.changes);
                 changes.push(Change { what: "defined again".to_owned(), by });
-                *there = List { name, items, comments, changes, refused: None, place, stamp };
+                *there = List { name, items, comments, changes, refused, place, stamp };
             }
             None => {
-                let list = List { name: name.clone(), items, comments, changes: Vec::new(), refused: None, place, stamp };
+                let list = List { name: name.clone(), items, comments, changes: Vec::new(), refused, place, stamp };
                 self.lists.insert(name, list);
             }
         }

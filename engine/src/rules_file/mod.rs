@@ -26,6 +26,7 @@ mod yaml;
 pub use model::{Change, List, Loaded, Macro, Rule, RuleException};
 pub use names::object_names;
 pub use place::{Joined, Named, Problem};
+pub use sources::LIBRARY;
 
 use collect::{Collector, Entry};
 use comments::Comments;
@@ -169,6 +170,11 @@ impl Loaded {
     #[must_use]
     pub fn list_line(&self, list: &List) -> String {
         self.files.name_line(list.place)
+    }
+
+    /// The names of the files, in their order.
+    pub fn file_names(&self) -> impl Iterator<Item = &str> {
+        self.files.files.iter().map(|file| file.name.as_str())
     }
 
     /// The name of the file that a rule was first written in.

@@ -127,6 +127,12 @@ impl Macro {
 }
 
 impl Rule {
+    /// The condition; with the exceptions as Falco pastes them behind it where they cannot stand on their own.
+    #[must_use]
+    pub fn whole_condition(&self) -> String {
+        super::judge::whole_condition(self).text
+    }
+
     pub(super) fn named(&self) -> Named {
         Named { kind: "rule", name: self.name.clone() }
     }

@@ -7,9 +7,9 @@ const R: &str = "- {rule: r, desc: d, condition: evt.type = open, output: o, pri
 const CASES: &[(&str, &[&str])] = &[
     // YAML.
     ("- rule: a\n  desc: b: c\n", &["2:10 error LOAD_ERR_YAML_PARSE"]),
-    ("- list: a\n\titems: []\n", &["2:1 error LOAD_ERR_YAML_PARSE"]),
-    ("- list: a\n  items: [b\n", &["3:1 error LOAD_ERR_YAML_PARSE"]),
-    ("- macro: a\n  condition: \"evt.num = 0\nR", &["3:1 error LOAD_ERR_YAML_PARSE"]),
+    ("- list: a\n\titems: []\n", &["1:9 error LOAD_ERR_YAML_PARSE"]),
+    ("- list: a\n  items: [b\n", &["2:10 error LOAD_ERR_YAML_PARSE"]),
+    ("- macro: a\n  condition: \"evt.num = 0\nR", &["2:14 error LOAD_ERR_YAML_PARSE"]),
     ("- macro: a\n  condition: *nobody\nR", &["2:14 error LOAD_ERR_YAML_PARSE"]),
     ("- macro: a\n  condition: evt.num = 0\n   append: true\nR", &["3:10 error LOAD_ERR_YAML_PARSE"]),
     ("{a: b}", &["1:1 error LOAD_ERR_YAML_VALIDATE"]),
@@ -41,7 +41,7 @@ const CASES: &[(&str, &[&str])] = &[
         "- {list: a, items: [b]}\n- {list: b, items: [c]}\n- {macro: m, condition: proc.name in (a)}\n- {rule: r, desc: d, condition: evt.type = open and m, output: o, priority: info}\n",
         &["1:10 warning LOAD_UNKNOWN_ITEM"],
     ),
-    ("- {list: a, items: [b, a]}\n- {rule: r, desc: d, condition: evt.type = open and proc.name in (a), output: o, priority: info}\n", &["1:10 error LOAD_ERR_COMPILE_CONDITION", "2:68 error LOAD_ERR_COMPILE_CONDITION"]),
+    ("- {list: a, items: [b, a]}\n- {rule: r, desc: d, condition: evt.type = open and proc.name in (a), output: o, priority: info}\n", &["1:10 error LOAD_ERR_COMPILE_CONDITION", "2:67 error LOAD_ERR_COMPILE_CONDITION"]),
     ("- {list: a, items: [b, c]}\n- {rule: r, desc: d, condition: evt.type = open and proc.name = a, output: o, priority: info}\n", &["2:65 error LOAD_ERR_COMPILE_CONDITION"]),
     // Macros.
     ("- macro: a\n", &["1:10 error LOAD_ERR_YAML_VALIDATE"]),
@@ -67,9 +67,9 @@ const CASES: &[(&str, &[&str])] = &[
     ("- {rule: r, desc: d, condition: evt.type = open, output: o, priority: info, capture: true}\n", &["1:77 warning EYAS_UNAVAILABLE"]),
     ("R- {rule: r, desc: d, condition: evt.type = open, output: o, priority: info, source: other}\n", &["2:85 error LOAD_ERR_VALIDATE"]),
     // Rules: conditions and outputs.
-    ("- {rule: r, desc: d, condition: evt.type = open and m, output: o, priority: info}\n", &["1:52 error LOAD_ERR_VALIDATE"]),
-    ("- {rule: r, desc: d, condition: evt.type = open and (, output: o, priority: info}\n", &["1:53 error LOAD_ERR_COMPILE_CONDITION"]),
-    ("- {rule: r, desc: d, condition: evt.type = open and fd.nam = a, output: o, priority: info}\n", &["1:52 error LOAD_ERR_COMPILE_CONDITION"]),
+    ("- {rule: r, desc: d, condition: evt.type = open and m, output: o, priority: info}\n", &["1:53 error LOAD_ERR_VALIDATE"]),
+    ("- {rule: r, desc: d, condition: evt.type = open and (, output: o, priority: info}\n", &["1:54 error LOAD_ERR_COMPILE_CONDITION"]),
+    ("- {rule: r, desc: d, condition: evt.type = open and fd.nam = a, output: o, priority: info}\n", &["1:53 error LOAD_ERR_COMPILE_CONDITION"]),
     ("- {rule: r, desc: d, condition: evt.type = opne, output: o, priority: info}\n", &["1:44 error LOAD_ERR_COMPILE_CONDITION"]),
     ("- {rule: r, desc: d, condition: evt.type = open and fd.num = a, output: o, priority: info}\n", &["1:62 error LOAD_ERR_COMPILE_CONDITION"]),
     ("- {rule: r, desc: d, condition: proc.name = a, output: o, priority: info}\n", &["1:33 warning LOAD_NO_EVTTYPE"]),
@@ -77,24 +77,24 @@ const CASES: &[(&str, &[&str])] = &[
     ("- {rule: r, desc: d, condition: evt.type = open and proc.name = <NA>, output: o, priority: info}\n", &["1:65 warning LOAD_UNSAFE_NA_CHECK"]),
     ("- {rule: r, desc: d, condition: evt.type = open and evt.dir = <, output: o, priority: info}\n", &["1:53 warning LOAD_DEPRECATED_ITEM"]),
     ("- {rule: r, desc: d, condition: evt.type = open and proc.name = proc.pname, output: o, priority: info}\n", &["1:65 warning LOAD_COMPILE_CONDITION"]),
-    ("- {rule: r, desc: d, condition: evt.type = open, output: \"%proc.nam x\", priority: info}\n", &["1:59 error LOAD_ERR_COMPILE_OUTPUT"]),
+    ("- {rule: r, desc: d, condition: evt.type = open, output: \"%proc.nam x\", priority: info}\n", &["1:60 error LOAD_ERR_COMPILE_OUTPUT"]),
     ("- {rule: r, desc: d, condition: evt.type = open and fd.nam = a, output: o, priority: info, skip-if-unknown-filter: true}\n", &["1:53 warning LOAD_UNKNOWN_FILTER"]),
-    ("- {rule: r, desc: d, condition: evt.type = open, output: \"%fd.nam\", priority: info, skip-if-unknown-filter: true}\n", &["1:59 warning LOAD_UNKNOWN_FILTER"]),
+    ("- {rule: r, desc: d, condition: evt.type = open, output: \"%fd.nam\", priority: info, skip-if-unknown-filter: true}\n", &["1:60 warning LOAD_UNKNOWN_FILTER"]),
     // Rules: changes.
     ("- {rule: r, enabled: false}\n", &["1:10 error LOAD_ERR_VALIDATE", "1:13 warning LOAD_DEPRECATED_ITEM"]),
     ("R- {rule: r, enabled: false}\n", &["2:13 warning LOAD_DEPRECATED_ITEM"]),
     ("R- {rule: r}\n", &["2:10 error LOAD_ERR_YAML_VALIDATE"]),
-    ("R- {rule: r, condition: and fd.num > 2, append: true}\n", &["2:41 warning LOAD_DEPRECATED_ITEM"]),
+    ("R- {rule: r, condition: and fd.num > 2, append: true}\n", &["2:40 warning LOAD_DEPRECATED_ITEM"]),
     ("R- {rule: r, append: true}\n", &["2:10 error LOAD_ERR_VALIDATE", "2:13 warning LOAD_DEPRECATED_ITEM"]),
     ("R- {rule: R, condition: and fd.num > 2, override: {condition: append}}\n", &["2:10 error LOAD_ERR_VALIDATE"]),
-    ("R- {rule: r, condition: and fd.num > 2, append: true, override: {condition: append}}\n", &["2:41 error LOAD_ERR_YAML_VALIDATE"]),
-    ("R- {rule: r, priority: error, override: {priority: append}}\n", &["2:52 error LOAD_ERR_YAML_VALIDATE"]),
-    ("R- {rule: r, priority: error, override: {priority: relpace}}\n", &["2:52 error LOAD_ERR_YAML_VALIDATE"]),
-    ("R- {rule: r, source: x, override: {source: replace}}\n", &["2:36 error LOAD_ERR_YAML_VALIDATE"]),
-    ("R- {rule: r, override: {priority: replace}}\n", &["2:25 error LOAD_ERR_YAML_VALIDATE"]),
-    ("R- {rule: r, priority: error, desc: x, override: {priority: replace}}\n", &["2:31 error LOAD_ERR_YAML_VALIDATE"]),
-    ("R- {rule: r, priority: error, override: replace}\n", &["2:31 error LOAD_ERR_YAML_VALIDATE"]),
-    ("R- {rule: r, condition: and fd.nam = 2, override: {condition: append}}\n", &["2:29 error LOAD_ERR_COMPILE_CONDITION"]),
+    ("R- {rule: r, condition: and fd.num > 2, append: true, override: {condition: append}}\n", &["2:40 error LOAD_ERR_YAML_VALIDATE"]),
+    ("R- {rule: r, priority: error, override: {priority: append}}\n", &["2:51 error LOAD_ERR_YAML_VALIDATE"]),
+    ("R- {rule: r, priority: error, override: {priority: relpace}}\n", &["2:51 error LOAD_ERR_YAML_VALIDATE"]),
+    ("R- {rule: r, source: x, override: {source: replace}}\n", &["2:35 error LOAD_ERR_YAML_VALIDATE"]),
+    ("R- {rule: r, override: {priority: replace}}\n", &["2:24 error LOAD_ERR_YAML_VALIDATE"]),
+    ("R- {rule: r, priority: error, desc: x, override: {priority: replace}}\n", &["2:30 error LOAD_ERR_YAML_VALIDATE"]),
+    ("R- {rule: r, priority: error, override: replace}\n", &["2:30 error LOAD_ERR_YAML_VALIDATE"]),
+    ("R- {rule: r, condition: and fd.nam = 2, override: {condition: append}}\n", &["2:28 error LOAD_ERR_COMPILE_CONDITION"]),
     // Exceptions.
     ("- {rule: r, desc: d, condition: evt.type = open, output: o, priority: info, exceptions: x}\n", &["1:77 error LOAD_ERR_YAML_VALIDATE"]),
     ("- {rule: r, desc: d, condition: evt.type = open, output: o, priority: info, exceptions: [x]}\n", &["1:90 error LOAD_ERR_YAML_VALIDATE"]),
@@ -113,7 +113,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("- {rule: r, desc: d, condition: evt.type = open, output: o, priority: info, exceptions: [{name: e, field: x, fields: proc.name}]}\n", &["1:100 warning LOAD_UNKNOWN_ITEM"]),
     ("- {rule: r, desc: d, condition: evt.type = open or evt.type = creat, output: o, priority: info, exceptions: [{name: e, fields: proc.name, values: [a]}]}\n", &["1:117 warning EYAS_OPEN_OR"]),
     ("- {rule: r, desc: d, condition: evt.type = open, output: o, priority: info, exceptions: [{name: e, fields: fd.num, values: [a]}]}\n", &["1:97 error LOAD_ERR_COMPILE_CONDITION"]),
-    ("R- {rule: r, exceptions: [{name: e}], override: {exceptions: append}}\n", &["2:34 warning LOAD_APPEND_NO_VALUES", "2:34 error LOAD_ERR_VALIDATE"]),
+    ("R- {rule: r, exceptions: [{name: e}], override: {exceptions: append}}\n", &["2:33 warning LOAD_APPEND_NO_VALUES", "2:33 error LOAD_ERR_VALIDATE"]),
     // Versions.
     ("- required_engine_version: 0.64.0\n", &["1:28 error LOAD_ERR_VALIDATE"]),
     ("- required_engine_version: 64\n", &["1:28 error LOAD_ERR_VALIDATE"]),
@@ -123,7 +123,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("- required_plugin_versions: [{name: container, version: 0.4.0}]\n", &[]),
     ("- required_plugin_versions: [{name: json, version: 0.7.0}]\n", &["1:37 warning EYAS_UNAVAILABLE"]),
     ("- required_plugin_versions: [{name: json, version: 0.7.0, alternatives: [{name: container, version: 0.4.0}]}]\n", &[]),
-    ("- required_plugin_versions: [{name: json, version: 0.7.0, alternatives: [{name: json, version: 0.4.0}]}]\n", &["1:37 warning EYAS_UNAVAILABLE", "1:80 error LOAD_ERR_VALIDATE"]),
+    ("- required_plugin_versions: [{name: json, version: 0.7.0, alternatives: [{name: json, version: 0.4.0}]}]\n", &["1:37 warning EYAS_UNAVAILABLE", "1:81 error LOAD_ERR_VALIDATE"]),
     ("- required_plugin_versions: [{name: json}]\n", &["1:30 error LOAD_ERR_YAML_VALIDATE"]),
     ("- required_plugin_versions: [{name: json, version: x}]\n", &["1:52 error LOAD_ERR_VALIDATE"]),
     ("- required_plugin_versions: json\n", &["1:29 error LOAD_ERR_YAML_VALIDATE"]),
@@ -145,5 +145,10 @@ fn every_mistake_has_its_code_and_place() {
 
 /// A line that begins with `R` is the good rule and what follows.
 fn expand(text: &str) -> String {
-    text.lines().map(|line| line.strip_prefix('R').map_or_else(|| format!("{line}\n"), |rest| format!("{R}{rest}"))).collect()
+    let line = |line: &str| match line.strip_prefix('R') {
+        Some("") => R.to_owned(),
+        Some(rest) => format!("{R}{rest}\n"),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
 }
