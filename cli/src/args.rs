@@ -1,5 +1,5 @@
 //! Commands, options and exit codes. The texts here are what `--help` teaches.
-use crate::{check, condition, fields, jsonl, test_rules};
+use crate::{check, condition, fields, import, jsonl, test_rules};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -24,6 +24,7 @@ Examples:
   kubectl eyas check rules/                                  every object below a folder
   kubectl eyas check rules/ -o json                          the same for programs
   kubectl eyas check --condition 'evt.type = open and fd.name = /etc/shadow'
+  kubectl eyas import falco_rules.yaml local.yaml -o rules/  Falco's rules as objects
   kubectl eyas test rules/                                   run the rules' own tests
   kubectl eyas fields fd.                                    what conditions may name
 
@@ -53,6 +54,8 @@ enum Command {
     Check(CheckArgs),
     /// Run the `tests` of DetectionRules, each event against its rule.
     Test(TestArgs),
+    /// Turn Falco rules files into DetectionRule, RuleLibrary and Exception objects, one file each.
+    Import(import::ImportArgs),
     /// List the fields that conditions and outputs may name.
     Fields(FieldsArgs),
 }
@@ -71,8 +74,8 @@ pub enum Output {
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["paths", "condition", "stdin_jsonl"]))]
 pub struct CheckArgs {
-    /// Files and folders of DetectionRule, RuleLibrary, Exception and OutputRoute objects. Hidden files and other
-    /// kinds are left alone. With --condition, their macros and lists are known to it.
+    /// Files and folders of DetectionRule, RuleLibrary, Exception and OutputRoute objects, and Falco rules files (a
+    /// list at the top), which are read together in their order. Hidden files and other kinds are left alone. With --condition, their macros and lists are known to it.
     pub paths: Vec<PathBuf>,
     /// A condition to check on its own.
     #[arg(long, value_name = "EXPR", conflicts_with = "stdin_jsonl")]
@@ -140,6 +143,7 @@ impl Cli {
                 None => check::run(&args),
             },
             Command::Test(args) => test_rules::run(&args),
+            Command::Import(args) => import::run(&args),
             Command::Fields(args) => fields::run(&args),
         });
         match result {

@@ -1,4 +1,4 @@
-//! `check PATH...`: objects in files.
+//! `check PATH...`: objects in files, and Falco rules files.
 use crate::{
     args::{CheckArgs, Output, Verdict},
     problems::{Checked, check, count, plural, print_json},
@@ -17,6 +17,12 @@ pub fn run(args: &CheckArgs) -> Result<Verdict> {
     match args.output {
         Output::Json => print_json(&json!({
             "ok": errors == 0,
+            "rules_files": checked.rules_files.as_ref().map(|rules| json!({
+                "files": checked.loaded.rules_files.len(),
+                "rules": rules.rules.len(),
+                "macros": rules.macros.len(),
+                "lists": rules.lists.len(),
+            })),
             "files": checked.loaded.files,
             "objects": checked.loaded.len(),
             "revision": checked.compiled.ruleset.revision,
@@ -39,6 +45,6 @@ fn text(checked: &Checked, errors: usize) -> Result<()> {
         (_, 0) => plural(errors, "error"),
         _ => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
     };
-    writeln!(out, "{}: {found}", count(&checked.loaded))?;
+    writeln!(out, "{}: {found}", count(checked))?;
     Ok(())
 }

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod condition;
 mod fields;
+mod import;
 mod jsonl;
 mod problems;
 mod test_rules;

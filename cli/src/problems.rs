@@ -27,6 +27,9 @@ pub struct Located {
     /// The object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectRef>,
+    /// Name of the rule, macro or list of a rules file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What is wrong.
     #[serde(flatten)]
     pub diagnostic: Diagnostic,
@@ -38,6 +41,8 @@ pub struct Checked {
     pub loaded: Loaded,
     /// What became of it.
     pub compiled: Compiled,
+    /// Falco rules files that were among the files.
+    pub rules_files: Option<engine::rules_file::Loaded>,
     /// Everything that is wrong, in the order of files and lines.
     pub problems: Vec<Located>,
 }
@@ -61,6 +66,7 @@ pub fn check(paths: &[PathBuf], system: &str) -> Result<Checked> {
             column: p.at.column,
             kind: None,
             object: None,
+            name: None,
             diagnostic: p.diagnostic.clone(),
         })
         .collect();
@@ -79,15 +85,22 @@ pub fn check(paths: &[PathBuf], system: &str) -> Result<Checked> {
         });
         problems.extend(outcome.diagnostics.iter().cloned().chain(failed_test).map(|d| locate(&loaded, outcome, d)));
     }
+    let rules_files = crate::import::check(&loaded.rules_files);
+    for problem in rules_files.iter().flat_map(|rules| &rules.problems) {
+        let (file, line, column) = (PathBuf::from(&problem.file), problem.line, problem.column);
+        let (kind, name) = problem.object.as_ref().map(|object| (object.kind, object.name.clone())).unzip();
+        let diagnostic = problem.diagnostic.clone();
+        problems.push(Located { file, line, column, kind, object: None, name, diagnostic });
+    }
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    Ok(Checked { loaded, compiled, problems })
+    Ok(Checked { loaded, compiled, rules_files, problems })
 }
 
 fn locate(loaded: &Loaded, outcome: &Outcome, diagnostic: Diagnostic) -> Located {
     let place = loaded.place(outcome.kind, &outcome.id, &diagnostic);
     let (file, line, column) = place.map_or((PathBuf::new(), 1, 1), |p| (p.path, p.at.line, p.at.column));
     let (kind, object) = (Some(outcome.kind.as_str()), Some(outcome.id.clone()));
-    Located { file, line, column, kind, object, diagnostic }
+    Located { file, line, column, kind, object, name: None, diagnostic }
 }
 
 impl Located {
@@ -98,9 +111,10 @@ impl Located {
 
     /// With the text and a caret, for people.
     pub fn render(&self) -> String {
-        let note = self.kind.zip(self.object.as_ref()).map(|(kind, object)| match self.diagnostic.part.as_str() {
-            "" => format!("in {kind} {object}"),
-            part => format!("in {part} of {kind} {object}"),
+        let whose = self.object.as_ref().map(ToString::to_string).or_else(|| self.name.clone());
+        let note = self.kind.zip(whose).map(|(kind, whose)| match self.diagnostic.part.as_str() {
+            "" => format!("in {kind} {whose}"),
+            part => format!("in {part} of {kind} {whose}"),
         });
         let path = self.file.display().to_string();
         // The text's own first line, so that the lines shown are the file's.
@@ -109,11 +123,16 @@ impl Located {
     }
 }
 
-/// How many objects of a kind there are, for the last line.
-pub fn count(loaded: &Loaded) -> String {
-    let objects = loaded.len();
-    let (s, t) = (if objects == 1 { "" } else { "s" }, if loaded.files == 1 { "" } else { "s" });
-    format!("{objects} object{s} in {} file{t}", loaded.files)
+/// What there is in how many files, for the last line.
+pub fn count(checked: &Checked) -> String {
+    let of_rules = checked.loaded.rules_files.len();
+    let files = checked.loaded.files - of_rules;
+    let objects = format!("{} in {}", plural(checked.loaded.len(), "object"), plural(files, "file"));
+    let Some(rules) = &checked.rules_files else { return objects };
+    let [a, b, c] = [(rules.rules.len(), "rule"), (rules.macros.len(), "macro"), (rules.lists.len(), "list")]
+        .map(|(n, what)| plural(n, what));
+    let rules = format!("{a}, {b}, {c} in {}", plural(of_rules, "Falco file"));
+    if files == 0 { rules } else { format!("{objects}; {rules}") }
 }
 
 /// A number of things.

@@ -19,6 +19,7 @@ mod matching;
 pub mod output;
 pub mod plan;
 pub mod priority;
+pub mod rules_file;
 pub mod ruleset;
 pub mod source;
 pub mod syntax;

@@ -41,6 +41,8 @@ pub struct Loaded {
     pub files: usize,
     /// How many documents are not ours and were left alone.
     pub foreign: usize,
+    /// Falco rules files, by path and text: no objects, and left alone here.
+    pub rules_files: Vec<(PathBuf, String)>,
 }
 
 /// Something wrong in a file.
@@ -73,6 +75,11 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> Loaded {
     walk::read(&paths, |(path, text)| match text {
         Ok(text) => {
             loaded.files += 1;
+            if engine::rules_file::is_rules_file(&text) {
+                loaded.foreign += 1;
+                loaded.rules_files.push((path, text));
+                return;
+            }
             document::read_file(&path, &text, &mut loaded);
         }
         Err(error) => loaded.problems.push(Problem {

@@ -18,6 +18,9 @@ mod scope;
 mod tests;
 
 pub use outcome::{Compiled, FailedTest, Inert, ObjectKind, Outcome};
+pub(crate) use problem::code::NO_EVTTYPE;
+pub use rules::exception_condition;
+pub(crate) use scope::is_list_name;
 
 use crate::{
     diagnostic::Diagnostic,

@@ -210,7 +210,24 @@ impl<'a> Resolver<'a> {
     /// The right-hand side and the place of each literal.
     fn right(&mut self, right: &ast::Right, at: At<'_>) -> Option<(Right, Vec<Span>)> {
         Some(match right {
-            ast::Right::Value(literal) => (Right::Value(literal.value.text.clone()), vec![literal.span]),
+            ast::Right::Value(literal) => {
+                // Falco pastes lists as text, so the name of a list with one item stands for that item.
+                let named = list_name(&literal.value).and_then(|w| self.named_list(w, at.level, literal.span, at));
+                let text = match named {
+                    None => literal.value.text.clone(),
+                    Some(items) => match &*items.ok()? {
+                        [only] => only.clone(),
+                        items => {
+                            let name = literal.value.text.lossy();
+                            let message = format!("{name} is a list of {} items, not a single value", items.len());
+                            let hint = format!("write in ({name}) for the list, or \"{name}\" for the word itself");
+                            self.problems.push(at.place.error(code::CONDITION, literal.span, message).suggest(Some(hint)));
+                            return None;
+                        }
+                    },
+                };
+                (Right::Value(text), vec![literal.span])
+            }
             ast::Right::Operand(operand) => (Right::Operand(self.operand(operand, at)?), vec![operand.span()]),
             ast::Right::Named(name) => match self.named_list(&name.value, at.level, name.span, at) {
                 Some(Ok(items)) => {

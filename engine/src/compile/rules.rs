@@ -106,7 +106,7 @@ fn condition(source: &RuleSource, scope: &Scope<'_>, problems: &mut Vec<Diagnost
             problems.push(place.warning(code::EXCEPTION_NAME, place.whole(), message));
         }
         let part = format!("exceptions[{at}]");
-        match inline_text(exception) {
+        match exception_condition(exception) {
             Ok(None) => {}
             Ok(Some(text)) => {
                 let resolved = parse_condition(&text).map(|ast| resolver.resolve(&ast, &part));
@@ -129,7 +129,10 @@ fn condition(source: &RuleSource, scope: &Scope<'_>, problems: &mut Vec<Diagnost
 }
 
 /// An inline exception as a condition: any of its tuples, all fields of the tuple. `None`: it has no values.
-fn inline_text(exception: &InlineException) -> Result<Option<String>, String> {
+///
+/// # Errors
+/// Fields, operators and values do not fit together; says how.
+pub fn exception_condition(exception: &InlineException) -> Result<Option<String>, String> {
     let InlineException { fields, comps, values, .. } = exception;
     if fields.is_empty() || !(comps.is_empty() || comps.len() == fields.len()) {
         return Err(format!("{} fields and {} comps; give one operator per field, or none", fields.len(), comps.len()));
@@ -142,12 +145,16 @@ fn inline_text(exception: &InlineException) -> Result<Option<String>, String> {
         }
         let compared = tuple.iter().enumerate().map(|(n, values)| {
             let op = comps.get(n).map_or(default, String::as_str);
-            let literal = |value: &String| Item::parse(value).text;
+            // What was in quotes stays so: it is never the name of a list.
+            let literal = |value: &String| {
+                let item = Item::parse(value);
+                if item.quoted { item.text.quoted() } else { item.text.to_string() }
+            };
             let takes_list = op.parse::<Op>().is_ok_and(Op::takes_list);
             match values.as_slice() {
                 [one] if !takes_list => format!("{} {op} {}", fields[n], literal(one)),
                 many => {
-                    let items: Vec<String> = many.iter().map(|value| literal(value).to_string()).collect();
+                    let items: Vec<String> = many.iter().map(literal).collect();
                     let quantifier = if takes_list { "" } else { "anyof " };
                     format!("{} {op} {quantifier}({})", fields[n], items.join(", "))
                 }

@@ -77,7 +77,7 @@ impl Names {
         for (name, condition) in &definitions.macros {
             let part = format!("macros[{name}]");
             let place = Place { part: &part, text: condition };
-            if !name_fits(name, &place, problems) {
+            if !macro_name_fits(name, &place, problems) {
                 continue;
             }
             if let Some(other) = self.macros.get(name) {
@@ -95,7 +95,7 @@ impl Names {
         for (name, items) in &definitions.lists {
             let part = format!("lists[{name}]");
             let place = Place { part: &part, text: name };
-            if !name_fits(name, &place, problems) {
+            if !list_name_fits(name, &place, problems) {
                 continue;
             }
             if let Some(other) = self.lists.get(name) {
@@ -109,12 +109,27 @@ impl Names {
     }
 }
 
-fn name_fits(name: &str, place: &Place<'_>, problems: &mut Vec<Diagnostic>) -> bool {
+/// Whether conditions can name a list so: it is a bare string.
+pub fn is_list_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '"' | '\'' | '=' | ','))
+}
+
+fn list_name_fits(name: &str, place: &Place<'_>, problems: &mut Vec<Diagnostic>) -> bool {
+    let fits = is_list_name(name);
+    if !fits {
+        let message = format!("{name:?} is no name for a list");
+        let hint = "use a name without spaces, quotes, parentheses, `=` and commas";
+        problems.push(place.error(code::VALIDATE, place.whole(), message).suggest(Some(hint)));
+    }
+    fits
+}
+
+fn macro_name_fits(name: &str, place: &Place<'_>, problems: &mut Vec<Diagnostic>) -> bool {
     let fits = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
         && !matches!(name, "and" | "or" | "not");
     if !fits {
-        let message = format!("{name:?} is no name for a macro or list");
+        let message = format!("{name:?} is no name for a macro");
         let hint = "use letters, digits and `_`, a letter first";
         problems.push(place.error(code::VALIDATE, place.whole(), message).suggest(Some(hint)));
     }
