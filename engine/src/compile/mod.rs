@@ -9,6 +9,7 @@
 //! Deterministic: the order of the sources does not matter, equal content gives an equal revision.
 mod exceptions;
 mod outcome;
+mod outline;
 mod problem;
 mod resolve;
 mod rule_tests;
@@ -18,6 +19,7 @@ mod scope;
 mod tests;
 
 pub use outcome::{Compiled, FailedTest, ObjectKind, Outcome};
+pub use outline::outline;
 
 use crate::{
     diagnostic::Diagnostic,
@@ -53,18 +55,41 @@ pub fn compile(sources: &Sources, last_good: Option<&Ruleset>) -> Compiled {
 /// # Errors
 /// It does not compile.
 pub fn check_condition(text: &str, sources: &Sources) -> Result<(Expr, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let ast: Ast = crate::syntax::parse_condition(text).map_err(|error| vec![*error])?;
-    let (libraries, _) = Libraries::new(sources.libraries.iter());
-    let scope = libraries.scope(None, &sources.system_namespace, &sources.system_namespace);
-    let mut resolver = Resolver::new(&scope);
-    match resolver.resolve(&ast, "condition") {
-        Some(expr) => {
-            let place = Place { part: "condition", text };
-            let mut problems = resolver.problems;
-            problems.extend(rules::unavailable(&place, &expr).1);
-            Ok((expr, problems))
+    Checker::new(sources).check(text)
+}
+
+/// Checks many conditions on their own, one after the other, with the same libraries.
+pub struct Checker {
+    libraries: Libraries,
+    system: String,
+}
+
+impl Checker {
+    /// With the libraries of `sources`, as the system namespace sees them.
+    #[must_use]
+    pub fn new(sources: &Sources) -> Self {
+        let (libraries, _) = oldest_first(&sources.libraries, |l| &l.meta);
+        let (libraries, _) = Libraries::new(libraries.into_iter());
+        Self { libraries, system: sources.system_namespace.clone() }
+    }
+
+    /// See [`check_condition`].
+    ///
+    /// # Errors
+    /// It does not compile.
+    pub fn check(&self, text: &str) -> Result<(Expr, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let ast: Ast = crate::syntax::parse_condition(text).map_err(|error| vec![*error])?;
+        let scope = self.libraries.scope(None, &self.system, &self.system);
+        let mut resolver = Resolver::new(&scope);
+        match resolver.resolve(&ast, "condition") {
+            Some(expr) => {
+                let place = Place { part: "condition", text };
+                let mut problems = resolver.problems;
+                problems.extend(rules::unavailable(&place, &expr).1);
+                Ok((expr, problems))
+            }
+            None => Err(resolver.problems),
         }
-        None => Err(resolver.problems),
     }
 }
 

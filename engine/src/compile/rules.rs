@@ -127,7 +127,7 @@ fn condition(source: &RuleSource, scope: &Scope<'_>, problems: &mut Vec<Diagnost
 }
 
 /// An inline exception as a condition: any of its tuples, all fields of the tuple. `None`: it has no values.
-fn inline_text(exception: &InlineException) -> Result<Option<String>, String> {
+pub fn inline_text(exception: &InlineException) -> Result<Option<String>, String> {
     let InlineException { fields, comps, values, .. } = exception;
     if fields.is_empty() || !(comps.is_empty() || comps.len() == fields.len()) {
         return Err(format!("{} fields and {} comps; give one operator per field, or none", fields.len(), comps.len()));
