@@ -20,6 +20,7 @@ mod tests;
 
 pub use outcome::{Compiled, FailedTest, ObjectKind, Outcome};
 pub use outline::outline;
+pub use rule_tests::failed_tests;
 
 use crate::{
     diagnostic::Diagnostic,

@@ -146,9 +146,9 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
     use super::*;
     use crate::{
-        compile::compile,
+        compile::{compile, failed_tests},
         priority::Priority,
-        source::{Definitions, InlineException, LibrarySource, Meta, ObjectRef, RuleState},
+        source::{Definitions, Expect, InlineException, LibrarySource, Meta, ObjectRef, RuleState, RuleTest},
     };
 
     fn meta(namespace: &str, name: &str) -> Meta {
@@ -208,6 +208,7 @@ mod tests {
         let sources = sources("shop", "opened and fd.name in (a)");
         let part = outline(&sources.rules[0], &sources).unwrap();
         let [bound, condition] = part.children() else { panic!("{part:?}") };
+        assert_eq!((part.without_tenancy(), condition.without_tenancy()), (condition, condition));
         assert_eq!(bound.from, [Origin::Tenancy { namespace: "shop".into() }]);
         let [inner, exception] = condition.children() else { panic!("{condition:?}") };
         assert_eq!(exception.from, [Origin::Exception { name: "cats".into() }]);
@@ -216,6 +217,26 @@ mod tests {
         assert_eq!(opened.from, [Origin::Macro { name: "opened".into(), library: library.clone() }]);
         assert_eq!(opened.children()[1].from, [Origin::Macro { name: "known".into(), library }]);
         assert!(matches!(&list.shape, Shape::Leaf(leaf) if leaf.lists == ["a"]), "{list:?}");
+    }
+
+    #[test]
+    fn every_failed_event_is_told_as_compile_tells_the_first() {
+        let mut sources = sources("shop", "opened and fd.name = /etc/x");
+        let event = |name: &str| {
+            let fields = serde_json::json!({"evt.type": "open", "fd.num": 3, "fd.name": name});
+            serde_json::from_value(fields).unwrap()
+        };
+        let events = vec![event("/tmp/x"), event("/etc/x"), event("/tmp/y")];
+        let test = RuleTest { name: "t".into(), events, expect: Expect::Match };
+        let none = RuleTest { name: "none".into(), events: Vec::new(), expect: Expect::Match };
+        sources.rules[0].tests = vec![test, none];
+        let failures = failed_tests(&sources.rules[0], &sources);
+        let places: Vec<_> = failures.iter().map(|f| (f.index, f.event)).collect();
+        assert_eq!(places, [(0, Some(0)), (0, Some(2)), (1, None)]);
+        let outcomes = compile(&sources, None).outcomes;
+        let first = outcomes.iter().find_map(|outcome| outcome.failed_test.as_ref());
+        assert_eq!(first, failures.first());
+        assert!(failures[1].message.ends_with("`fd.name = /etc/x` was false: fd.name=/tmp/y"), "{}", failures[1]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     source::ObjectRef,
     syntax::{Expr, Right},
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// Most values of a list that are shown.
 const MAX_VALUES: usize = 6;
@@ -19,19 +19,16 @@ const MAX_VALUES: usize = 6;
 const MAX_SHOWN: usize = 160;
 
 /// A part of a condition.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     /// Macros and the like that it is the meaning of, outermost first. Empty: it stands in the condition itself.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<Origin>,
     /// What it is.
-    #[serde(flatten)]
     pub shape: Shape,
 }
 
 /// See [`Part`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
     /// All hold.
     And(Vec<Part>),
@@ -44,13 +41,11 @@ pub enum Shape {
 }
 
 /// A comparison.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeafPart {
     /// What is evaluated; never `And`, `Or`, `Not`.
-    #[serde(rename = "text", serialize_with = "canonical")]
     pub expr: Expr,
     /// Names of the lists that its values were taken from.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<String>,
 }
 
@@ -119,6 +114,18 @@ impl Part {
         }
     }
 
+    /// The condition as written: without the bound that a tenant's rule gets. Rule tests see it so.
+    #[must_use]
+    pub fn without_tenancy(&self) -> &Self {
+        match &self.shape {
+            Shape::And(parts) => match parts.as_slice() {
+                [bound, written] if matches!(bound.from.as_slice(), [Origin::Tenancy { .. }]) => written,
+                _ => self,
+            },
+            _ => self,
+        }
+    }
+
     /// The parts below it.
     #[must_use]
     pub fn children(&self) -> &[Self] {
@@ -173,10 +180,6 @@ impl LeafPart {
         }
         cut(&self.expr.to_string())
     }
-}
-
-fn canonical<S: Serializer>(expr: &Expr, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(expr)
 }
 
 /// Long texts tell nothing more.

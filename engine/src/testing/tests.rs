@@ -57,6 +57,23 @@ fn the_deciding_part_is_told(#[case] text: &str, #[case] sentence: &str) {
     assert_eq!(explain(&condition(text), &event), sentence);
 }
 
+#[test]
+fn what_else_keeps_it_from_matching_is_told() {
+    let event = event(&json!({"evt.type": "open", "fd.name": "/tmp/x", "proc.name": "cat"}));
+    let others = |text: &str| {
+        let part = Part::of(&condition(text));
+        let traced = trace(&part, &event);
+        traced.other_reasons(&part).iter().map(|reasons| super::sentence(reasons)).collect::<Vec<_>>()
+    };
+    let text = "evt.type = open and fd.num = 1 and not proc.name = cat and (fd.name = a or fd.name = b)";
+    let expected = [
+        "`not proc.name = cat` was false: proc.name=cat",
+        "`fd.name = a` and `fd.name = b` were false: fd.name=/tmp/x",
+    ];
+    assert_eq!(others(text), expected);
+    assert!(others("evt.type = open").is_empty() && others("fd.num = 1 or fd.num = 2").is_empty());
+}
+
 /// Whether the leaves of a deciding set alone decide: every other leaf is unknown.
 fn decided(part: &Part, traced: &Trace, kept: &mut dyn FnMut(&Trace) -> bool) -> Truth {
     let mut below = part.children().iter().zip(&traced.children).map(|(p, t)| decided(p, t, kept)).collect::<Vec<_>>();

@@ -22,19 +22,15 @@ const MAX_TEXTS: usize = 3;
 const MAX_FIELDS: usize = 5;
 
 /// A part for one event. Has as many children as the part.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     /// What the part gave.
-    #[serde(serialize_with = "truth_word")]
     pub truth: Truth,
     /// The values that a leaf saw.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<Seen>,
     /// The parts below.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Trace>,
     /// How many leaves a smallest deciding set has.
-    #[serde(skip)]
     weight: usize,
 }
 
@@ -56,7 +52,7 @@ pub struct Reason {
     /// Its text; `not` in front of it where it stands so in the condition.
     pub text: String,
     /// What it gave, the `not` included.
-    #[serde(serialize_with = "truth_word")]
+    #[serde(rename = "was", serialize_with = "as_word")]
     pub truth: Truth,
     /// It stands below a `not (...)`, so the whole wants the opposite of it.
     pub negated: bool,
@@ -118,6 +114,27 @@ impl Trace {
         let mut reasons = Vec::new();
         self.collect(part, false, &mut reasons);
         reasons
+    }
+
+    /// What else keeps the whole from being true: of each other part of the outermost `and` that is not true, a smallest
+    /// deciding set. An event must change all of them to match.
+    #[must_use]
+    pub fn other_reasons(&self, part: &Part) -> Vec<Vec<Reason>> {
+        if self.truth == Truth::True {
+            return Vec::new();
+        }
+        let mut conjuncts = Vec::new();
+        self.conjuncts(part, &mut conjuncts);
+        let told = self.reasons(part);
+        let not_true = conjuncts.into_iter().filter(|(trace, _)| trace.truth != Truth::True);
+        not_true.map(|(trace, part)| trace.reasons(part)).filter(|reasons| *reasons != told).collect()
+    }
+
+    fn conjuncts<'t>(&'t self, part: &'t Part, found: &mut Vec<(&'t Self, &'t Part)>) {
+        match &part.shape {
+            Shape::And(parts) => self.children.iter().zip(parts).for_each(|(below, part)| below.conjuncts(part, found)),
+            _ => found.push((self, part)),
+        }
     }
 
     fn collect(&self, part: &Part, negated: bool, reasons: &mut Vec<Reason>) {
@@ -206,12 +223,8 @@ pub const fn word(truth: Truth) -> &'static str {
     }
 }
 
-fn truth_word<S: Serializer>(truth: &Truth, to: S) -> Result<S::Ok, S::Error> {
-    match truth {
-        Truth::True => to.serialize_bool(true),
-        Truth::False => to.serialize_bool(false),
-        Truth::Unknown => to.serialize_none(),
-    }
+fn as_word<S: Serializer>(truth: &Truth, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(word(*truth))
 }
 
 fn seen(leaf: &LeafPart, event: &dyn Event) -> Vec<Seen> {

@@ -209,7 +209,7 @@ fn a_bad_edit_stalls_and_says_that_the_last_good_one_stays_armed() {
 #[test]
 fn a_failed_test_tells_the_part_of_the_condition_that_decided() {
     let mut written = rule("a");
-    written.spec.condition = "evt.type = open and proc.env[A] != b and fd.name startswith /etc".to_owned();
+    written.spec.condition = "evt.type = open and not proc.env[A] = b and fd.name startswith /etc".to_owned();
     written.spec.output = "x".to_owned();
     written.spec.tests = serde_json::from_value(json!([{
         "name": "below etc", "expect": "Match",
