@@ -1,6 +1,7 @@
 //! `check PATH...`: objects in files, and Falco rules files.
 use crate::{
     args::{CheckArgs, Output, Verdict},
+    armed::Armed,
     problems::{Checked, check, count, plural, print_json},
 };
 use anyhow::Result;
@@ -26,6 +27,7 @@ pub fn run(args: &CheckArgs) -> Result<Verdict> {
             "files": checked.loaded.files,
             "objects": checked.loaded.len(),
             "revision": checked.compiled.ruleset.revision,
+            "rules": Armed::of(&checked),
             "problems": checked.problems,
         }))?,
         Output::Text => text(&checked, errors)?,
@@ -45,6 +47,9 @@ fn text(checked: &Checked, errors: usize) -> Result<()> {
         (_, 0) => plural(errors, "error"),
         _ => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
     };
+    if let Some(armed) = Armed::of(checked) {
+        writeln!(out, "{armed}")?;
+    }
     writeln!(out, "{}: {found}", count(checked))?;
     Ok(())
 }

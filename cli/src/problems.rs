@@ -1,16 +1,17 @@
 //! What is wrong in files, gathered from reading and from compiling, in the order of the files.
-use anyhow::{Context as _, Result};
-use crds::files::{self, Loaded};
+use crate::load::{Read, load};
+use anyhow::Result;
+use crds::files::Loaded;
 use engine::{
-    compile::{Compiled, ObjectKind, Outcome, compile},
-    diagnostic::{Diagnostic, Origin, Severity, Span, render_at},
-    source::ObjectRef,
+    compile::{Compiled, FailedTest, ObjectKind, Outcome, compile},
+    diagnostic::{Diagnostic, Origin, Severity, Span, render, render_at},
+    source::{ObjectRef, Sources},
 };
 use serde::Serialize;
-use std::{io::Write, path::PathBuf};
+use std::{collections::HashSet, io::Write, path::PathBuf};
 
 /// Code of a rule test that did not go as expected.
-const TEST_FAILED: &str = "EYAS_TEST_FAILED";
+pub const TEST_FAILED: &str = "EYAS_TEST_FAILED";
 
 /// One problem with its place in a file.
 #[derive(Debug, Serialize)]
@@ -52,11 +53,20 @@ pub struct Checked {
 /// # Errors
 /// A path does not exist.
 pub fn check(paths: &[PathBuf], system: &str) -> Result<Checked> {
-    for path in paths {
-        std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-    }
-    let loaded = files::load(paths);
-    let compiled = compile(&loaded.sources(system), None);
+    let read = load(paths)?;
+    let sources = read.sources(system);
+    Ok(check_read(read, &sources))
+}
+
+/// Compiles what was read.
+pub fn check_read(read: Read, sources: &Sources) -> Checked {
+    let compiled = compile(sources, None);
+    // What is wrong with these is told at its place in the rules files instead.
+    let of_files = read.of_rules_files(&sources.system_namespace).unwrap_or_default();
+    let of_files: HashSet<(ObjectKind, &ObjectRef)> = (of_files.rules.iter().map(|r| (ObjectKind::Rule, &r.meta.id)))
+        .chain(of_files.libraries.iter().map(|l| (ObjectKind::Library, &l.meta.id)))
+        .collect();
+    let Read { loaded, rules_files } = read;
     let mut problems: Vec<Located> = loaded
         .problems
         .iter()
@@ -70,22 +80,10 @@ pub fn check(paths: &[PathBuf], system: &str) -> Result<Checked> {
             diagnostic: p.diagnostic.clone(),
         })
         .collect();
-    for outcome in &compiled.outcomes {
-        let failed_test = outcome.failed_test.as_ref().map(|test| Diagnostic {
-            severity: Severity::Error,
-            code: TEST_FAILED.to_owned(),
-            part: format!("tests[{}]", test.index),
-            message: match test.event {
-                Some(event) => format!("test {:?}, event {}: {}", test.name, event + 1, test.message),
-                None => format!("test {:?}: {}", test.name, test.message),
-            },
-            suggestion: None,
-            text: test.name.clone(),
-            span: Span::default(),
-        });
-        problems.extend(outcome.diagnostics.iter().cloned().chain(failed_test).map(|d| locate(&loaded, outcome, d)));
+    for outcome in compiled.outcomes.iter().filter(|o| !of_files.contains(&(o.kind, &o.id))) {
+        problems.extend(outcome.diagnostics.iter().cloned().map(|d| locate(&loaded, outcome, d)));
+        problems.extend(outcome.failed_test.as_ref().map(|test| failed_test(&loaded, outcome, test)));
     }
-    let rules_files = crate::import::check(&loaded.rules_files);
     for problem in rules_files.iter().flat_map(|rules| &rules.problems) {
         let (file, line, column) = (PathBuf::from(&problem.file), problem.line, problem.column);
         let (kind, name) = problem.object.as_ref().map(|object| (object.kind, object.name.clone())).unzip();
@@ -93,7 +91,55 @@ pub fn check(paths: &[PathBuf], system: &str) -> Result<Checked> {
         problems.push(Located { file, line, column, kind, object: None, name, diagnostic });
     }
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    Ok(Checked { loaded, compiled, rules_files, problems })
+    Checked { loaded, compiled, rules_files, problems }
+}
+
+impl Checked {
+    /// What is wrong with one rule.
+    pub fn problems_of<'c>(&'c self, rule: &'c ObjectRef) -> impl Iterator<Item = &'c Located> {
+        let kind = ObjectKind::Rule.as_str();
+        self.problems.iter().filter(move |p| p.kind == Some(kind) && p.object.as_ref() == Some(rule))
+    }
+
+    /// File and line that an object was read from.
+    pub fn place(&self, kind: ObjectKind, id: &ObjectRef) -> Option<String> {
+        let whole = Diagnostic {
+            severity: Severity::Warning,
+            code: String::new(),
+            part: String::new(),
+            message: String::new(),
+            suggestion: None,
+            text: String::new(),
+            span: Span::default(),
+        };
+        let place = self.loaded.place(kind, id, &whole)?;
+        Some(format!("{}:{}", place.path.display(), place.at.line))
+    }
+}
+
+/// A failed test with the place of the event that failed.
+pub fn failed_test(loaded: &Loaded, outcome: &Outcome, test: &FailedTest) -> Located {
+    let part = match test.event {
+        Some(event) => format!("tests[{}].events[{event}]", test.index),
+        None => format!("tests[{}]", test.index),
+    };
+    let diagnostic = Diagnostic {
+        severity: Severity::Error,
+        code: TEST_FAILED.to_owned(),
+        part,
+        message: test.to_string(),
+        suggestion: None,
+        text: String::new(),
+        span: Span::default(),
+    };
+    let mut located = locate(loaded, outcome, diagnostic);
+    // The event as it stands in the file, in one line.
+    let line = loaded.line(outcome.kind, &outcome.id, located.line).unwrap_or_default();
+    let start = line.char_indices().nth(located.column - 1).map_or(line.len(), |(at, _)| at);
+    let at = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+    located.diagnostic.span = Span { start: at(start), end: at(line.trim_end().len()) };
+    line.clone_into(&mut located.diagnostic.text);
+    located
 }
 
 fn locate(loaded: &Loaded, outcome: &Outcome, diagnostic: Diagnostic) -> Located {
@@ -111,10 +157,14 @@ impl Located {
 
     /// With the text and a caret, for people.
     pub fn render(&self) -> String {
+        if self.file.as_os_str().is_empty() {
+            // A condition from the command line.
+            return render(&self.diagnostic, true);
+        }
         let whose = self.object.as_ref().map(ToString::to_string).or_else(|| self.name.clone());
-        let note = self.kind.zip(whose).map(|(kind, whose)| match self.diagnostic.part.as_str() {
-            "" => format!("in {kind} {whose}"),
-            part => format!("in {part} of {kind} {whose}"),
+        let note = self.kind.zip(whose).map(|(kind, object)| match self.diagnostic.part.as_str() {
+            "" => format!("in {kind} {object}"),
+            part => format!("in {part} of {kind} {object}"),
         });
         let path = self.file.display().to_string();
         // The text's own first line, so that the lines shown are the file's.

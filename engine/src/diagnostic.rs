@@ -43,8 +43,17 @@ impl Diagnostic {
     /// Line and column, each from 1; the column counts characters.
     #[must_use]
     pub fn line_column(&self) -> (usize, usize) {
-        let start = (self.span.start as usize).min(self.text.len());
-        let before = self.text.get(..start).unwrap_or(&self.text);
+        self.line_column_at(self.span.start)
+    }
+
+    /// Where it ends: the line and column of the first character after it.
+    #[must_use]
+    pub fn end_line_column(&self) -> (usize, usize) {
+        self.line_column_at(self.span.end.max(self.span.start))
+    }
+
+    fn line_column_at(&self, at: u32) -> (usize, usize) {
+        let before = self.text.get(..(at as usize).min(self.text.len())).unwrap_or(&self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
         (line, column)
@@ -138,6 +147,7 @@ mod tests {
           |
           = help: did you mean fd.name?
         ");
+        assert_eq!((problem.line_column(), problem.end_line_column()), ((2, 5), (2, 11)));
         // Nonsense does not panic.
         problem.span = Span { start: 900, end: 3 };
         assert!(render(&problem, true).contains("unknown field"));

@@ -124,7 +124,8 @@ async fn bad_rules_say_where_and_harm_no_other(cluster: &Cluster) {
     assert!(syntax.message.contains("condition:1:23"), "{}", syntax.message);
     let (test, _) = says(cluster, "failing-test", "Accepted", "False", SOON).await;
     assert_eq!(test.reason, "TestFailed");
-    assert!(test.message.contains("must match"), "{}", test.message);
+    let sentence = "test \"must match\", event 1: expected a match, found none; `proc.name = x` was false: proc.name=y";
+    assert_eq!(test.message, sentence);
 }
 
 async fn a_burst_is_few_writes(cluster: &Cluster) {

@@ -284,7 +284,7 @@ fn failing(outcomes: &[Outcome]) -> Vec<FailingRule> {
     let reason = |o: &Outcome| {
         let first = o.diagnostics.iter().find(|d| d.severity == engine::diagnostic::Severity::Error);
         let text = first.map(engine::diagnostic::Diagnostic::one_line);
-        let text = text.or_else(|| o.failed_test.as_ref().map(|t| t.message.clone())).unwrap_or_default();
+        let text = text.or_else(|| o.failed_test.as_ref().map(ToString::to_string)).unwrap_or_default();
         match o.kept_generation {
             Some(_) => format!("{text} (its last good form stays in force)"),
             None => text,

@@ -136,6 +136,18 @@ impl Loaded {
         }
     }
 
+    /// A line of the document that an object was read from, by its number in the file.
+    #[must_use]
+    pub fn line(&self, kind: ObjectKind, id: &ObjectRef, line: usize) -> Option<&str> {
+        let origin = match kind {
+            ObjectKind::Rule => origin::of(&self.rules, id),
+            ObjectKind::Library => origin::of(&self.libraries, id),
+            ObjectKind::Exception => origin::of(&self.exceptions, id),
+            ObjectKind::Route => origin::of(&self.routes, id),
+        };
+        Some(origin?.line(Position { line, column: 1 }))
+    }
+
     /// How many objects there are.
     #[must_use]
     pub fn len(&self) -> usize {

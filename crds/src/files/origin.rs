@@ -138,10 +138,18 @@ fn index(node: &Node, path: &str, parts: &mut BTreeMap<String, (Position, Option
     }
 }
 
+fn find<'l, T: ResourceExt>(items: &'l [Located<T>], id: &ObjectRef) -> Option<&'l Located<T>> {
+    items
+        .iter()
+        .find(|i| i.object.namespace().as_deref().unwrap_or_default() == id.namespace && i.object.name_any() == id.name)
+}
+
+pub(super) fn of<'l, T: ResourceExt>(items: &'l [Located<T>], id: &ObjectRef) -> Option<&'l Origin> {
+    find(items, id).map(|item| &*item.origin)
+}
+
 pub(super) fn place<T: ResourceExt>(items: &[Located<T>], id: &ObjectRef, diagnostic: &Diagnostic) -> Option<Place> {
-    let item = items.iter().find(|i| {
-        i.object.namespace().as_deref().unwrap_or_default() == id.namespace && i.object.name_any() == id.name
-    })?;
+    let item = find(items, id)?;
     let told = item.problems.iter().find(|(_, known)| known == diagnostic);
     let at = told.map_or_else(
         || {

@@ -9,6 +9,7 @@
 //! Deterministic: the order of the sources does not matter, equal content gives an equal revision.
 mod exceptions;
 mod outcome;
+mod outline;
 mod problem;
 mod resolve;
 mod rule_tests;
@@ -18,7 +19,9 @@ mod scope;
 mod tests;
 
 pub use outcome::{Compiled, FailedTest, Inert, ObjectKind, Outcome};
+pub use outline::outline;
 pub(crate) use problem::code::NO_EVTTYPE;
+pub use rule_tests::failed_tests;
 pub use rules::exception_condition;
 pub(crate) use scope::is_list_name;
 
@@ -56,19 +59,42 @@ pub fn compile(sources: &Sources, last_good: Option<&Ruleset>) -> Compiled {
 /// # Errors
 /// It does not compile.
 pub fn check_condition(text: &str, sources: &Sources) -> Result<(Expr, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let ast: Ast = crate::syntax::parse_condition(text).map_err(|error| vec![*error])?;
-    let (libraries, _) = Libraries::new(sources.libraries.iter());
-    let scope = libraries.scope(None, &sources.system_namespace, &sources.system_namespace);
-    let mut resolver = Resolver::new(&scope);
-    match resolver.resolve(&ast, "condition") {
-        Some(expr) => {
-            let place = Place { part: "condition", text };
-            let mut problems = resolver.problems;
-            problems.extend(rules::unavailable(&place, &expr).1);
-            problems.extend(rules::inert(&expr).map(|why| rules::warn_inert(&place, why)));
-            Ok((expr, problems))
+    Checker::new(sources).check(text)
+}
+
+/// Checks many conditions on their own, one after the other, with the same libraries.
+pub struct Checker {
+    libraries: Libraries,
+    system: String,
+}
+
+impl Checker {
+    /// With the libraries of `sources`, as the system namespace sees them.
+    #[must_use]
+    pub fn new(sources: &Sources) -> Self {
+        let (libraries, _) = oldest_first(&sources.libraries, |l| &l.meta);
+        let (libraries, _) = Libraries::new(libraries.into_iter());
+        Self { libraries, system: sources.system_namespace.clone() }
+    }
+
+    /// See [`check_condition`].
+    ///
+    /// # Errors
+    /// It does not compile.
+    pub fn check(&self, text: &str) -> Result<(Expr, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let ast: Ast = crate::syntax::parse_condition(text).map_err(|error| vec![*error])?;
+        let scope = self.libraries.scope(None, &self.system, &self.system);
+        let mut resolver = Resolver::new(&scope);
+        match resolver.resolve(&ast, "condition") {
+            Some(expr) => {
+                let place = Place { part: "condition", text };
+                let mut problems = resolver.problems;
+                problems.extend(rules::unavailable(&place, &expr).1);
+                problems.extend(rules::inert(&expr).map(|why| rules::warn_inert(&place, why)));
+                Ok((expr, problems))
+            }
+            None => Err(resolver.problems),
         }
-        None => Err(resolver.problems),
     }
 }
 

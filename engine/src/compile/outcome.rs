@@ -82,3 +82,19 @@ pub struct FailedTest {
     /// One sentence: expected, seen, and which part of the condition decided.
     pub message: String,
 }
+
+impl std::fmt::Display for FailedTest {
+    /// `test "by name", event 2: expected a match, found none; ...`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = format!("tests[{}]", self.index);
+        if self.name.is_empty() || self.name == place {
+            f.write_str(&place)?;
+        } else {
+            write!(f, "test {:?}", self.name)?;
+        }
+        match self.event {
+            Some(event) => write!(f, ", event {}: {}", event + 1, self.message),
+            None => write!(f, ": {}", self.message),
+        }
+    }
+}

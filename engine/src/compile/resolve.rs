@@ -56,6 +56,12 @@ impl<'a> Resolver<'a> {
         expr.filter(|_| !has_error(&self.problems))
     }
 
+    /// Resolves a node that stands in the text of a part, with names looked for from a level on.
+    pub fn resolve_at(&mut self, node: &Node, place: Place<'_>, level: usize) -> Option<Expr> {
+        self.nodes = 0;
+        self.node(node, At { place, level, depth: 0 })
+    }
+
     fn node(&mut self, node: &Node, at: At<'_>) -> Option<Expr> {
         self.nodes += 1;
         let at = At { depth: at.depth + 1, ..at };
@@ -221,7 +227,8 @@ impl<'a> Resolver<'a> {
                             let name = literal.value.text.lossy();
                             let message = format!("{name} is a list of {} items, not a single value", items.len());
                             let hint = format!("write in ({name}) for the list, or \"{name}\" for the word itself");
-                            self.problems.push(at.place.error(code::CONDITION, literal.span, message).suggest(Some(hint)));
+                            self.problems
+                                .push(at.place.error(code::CONDITION, literal.span, message).suggest(Some(hint)));
                             return None;
                         }
                     },
@@ -349,6 +356,6 @@ impl<'a> Resolver<'a> {
 }
 
 /// A literal that may be the name of a list.
-fn list_name(literal: &Literal) -> Option<&str> {
+pub fn list_name(literal: &Literal) -> Option<&str> {
     literal.text.as_str().filter(|_| !literal.quoted)
 }

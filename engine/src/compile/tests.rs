@@ -244,9 +244,9 @@ fn of_two_libraries_with_one_name_the_newer_is_in_conflict() {
 #[case(json!({"evt.type": "open", "fd.name": "/etc/x"}), Expect::Match, None)]
 #[case(json!({"evt.type": "open", "fd.name": "/tmp/x"}), Expect::NoMatch, None)]
 #[case(json!({"evt.type": "open", "fd.name": "/tmp/x"}), Expect::Match,
-    Some("expected a match, found none; `fd.name startswith /etc` is false: fd.name is \"/tmp/x\""))]
+    Some("expected a match, found none; `fd.name startswith /etc` was false: fd.name=/tmp/x"))]
 #[case(json!({"evt.type": "open", "fd.name": "/etc/x"}), Expect::NoMatch,
-    Some("expected no match, found a match; `evt.type = open and fd.name startswith /etc` is true: evt.type is \"open\", fd.name is \"/etc/x\""))]
+    Some("expected no match, found a match; `evt.type = open` was true: evt.type=open; `fd.name startswith /etc` was true: fd.name=/etc/x"))]
 #[case(json!({"evt.type": "open", "fd.nme": "/etc/x"}), Expect::Match,
     Some("the event cannot be: fd.nme: unknown field fd.nme; did you mean fd.name?"))]
 #[case(json!({"evt.type": "open", "fd.sip": "10.0.0.1"}), Expect::NoMatch,

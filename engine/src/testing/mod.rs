@@ -1,9 +1,18 @@
 //! Events made from field maps (rule tests, the command line's `eval`), and why a condition came out as it did.
-mod explain;
+//!
+//! - `map`: [`MapEvent`], an event from a map of fields.
+//! - `part`: [`Part`], a condition as a tree for people.
+//! - `trace`: what each part gave for an event, and which parts decided.
 mod map;
+mod part;
+#[cfg(test)]
+mod tests;
+mod trace;
 
-pub use explain::explain;
+pub use crate::eval::Truth;
 pub use map::{MapError, MapEvent};
+pub use part::{LeafPart, Origin, Part, Shape};
+pub use trace::{Reason, Seen, Trace, explain, sentence, trace, word};
 
 /// A file of the reference material beside the repository (or beside its worktrees), where it is present.
 #[cfg(test)]

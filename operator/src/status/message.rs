@@ -23,14 +23,12 @@ pub(super) fn reason(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// Everything, each problem with its place and caret.
+/// Everything, each problem with its place and caret. A failed test comes first: beside it there are only warnings.
 pub(super) fn text(outcome: &Outcome) -> String {
-    let mut parts: Vec<String> = outcome.diagnostics.iter().take(MAX_TOLD).map(|d| render(d, false)).collect();
+    let mut parts: Vec<String> = outcome.failed_test.iter().map(ToString::to_string).collect();
+    parts.extend(outcome.diagnostics.iter().take(MAX_TOLD).map(|d| render(d, false)));
     if outcome.diagnostics.len() > MAX_TOLD {
         parts.push(format!("and {} more", outcome.diagnostics.len() - MAX_TOLD));
-    }
-    if let Some(test) = &outcome.failed_test {
-        parts.push(format!("test {}: {}", test_name(&test.name, test.index), test.message));
     }
     if let Some(generation) = outcome.kept_generation.filter(|_| !outcome.accepted) {
         parts.push(format!("generation {generation}, the last good one, stays in force"));
@@ -50,14 +48,10 @@ pub(super) fn text(outcome: &Outcome) -> String {
 /// The first problem in one line.
 pub(super) fn short(outcome: &Outcome) -> String {
     let problem = errors(outcome).next().map(Diagnostic::one_line);
-    let test = || outcome.failed_test.as_ref().map(|t| format!("test {}: {}", test_name(&t.name, t.index), t.message));
+    let test = || outcome.failed_test.as_ref().map(ToString::to_string);
     problem.or_else(test).unwrap_or_else(|| "not accepted".to_owned())
 }
 
 fn errors(outcome: &Outcome) -> impl Iterator<Item = &Diagnostic> {
     outcome.diagnostics.iter().filter(|d| d.severity == Severity::Error)
-}
-
-fn test_name(name: &str, index: usize) -> String {
-    if name.is_empty() { format!("tests[{index}]") } else { format!("{name:?}") }
 }

@@ -207,6 +207,27 @@ fn a_bad_edit_stalls_and_says_that_the_last_good_one_stays_armed() {
 }
 
 #[test]
+fn a_failed_test_tells_the_part_of_the_condition_that_decided() {
+    let mut written = rule("a");
+    written.spec.condition = "evt.type = open and not proc.env[A] = b and fd.name startswith /etc".to_owned();
+    written.spec.output = "x".to_owned();
+    written.spec.tests = serde_json::from_value(json!([{
+        "name": "below etc", "expect": "Match",
+        "events": [{"evt.type": "open", "fd.name": "/tmp/x"}],
+    }]))
+    .unwrap();
+    let rules = vec![crds::source::rule(&written)];
+    let sources = engine::source::Sources { system_namespace: "eyas-system".to_owned(), rules, ..Default::default() };
+    let outcome = engine::compile::compile(&sources, None).outcomes.remove(0);
+    assert_eq!(message::reason(&outcome), "TestFailed");
+    let sentence = "test \"below etc\", event 1: expected a match, found none; `fd.name startswith /etc` was false: fd.name=/tmp/x";
+    let (text, short) = (message::text(&outcome), message::short(&outcome));
+    // Before the warning about proc.env, which is not what keeps the rule out.
+    assert!(text.starts_with(sentence) && text.contains("proc.env[A]"), "{text}");
+    assert_eq!(short, sentence);
+}
+
+#[test]
 fn a_failed_test_and_a_disabled_rule() {
     let mut scene = Scene::new().with_rule("a", 1);
     scene.outcomes[0].accepted = false;
@@ -215,6 +236,8 @@ fn a_failed_test_and_a_disabled_rule() {
     scene.ruleset.rules.clear();
     let status = scene.status();
     assert_eq!(reason(&status.conditions, "Accepted"), ("False", "TestFailed"));
+    let accepted = conditions::find(&status.conditions, "Accepted").unwrap();
+    assert_eq!(accepted.message, "tests[0], event 2: expected a match");
     assert_eq!(reason(&status.conditions, "Armed"), ("False", "NotAccepted"));
 
     let mut scene = Scene::new().with_rule("a", 1);
