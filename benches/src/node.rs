@@ -93,6 +93,8 @@ pub struct Node {
     event_type: EventType,
     process: Process,
     path: &'static str,
+    directory: &'static str,
+    filename: &'static str,
     write: bool,
     result: i64,
     remote: Option<(IpAddr, u64)>,
@@ -122,16 +124,22 @@ pub fn events() -> Vec<Node> {
 }
 
 fn open(process: Process, path: &'static str) -> Node {
-    Node { event_type: EventType::Openat, process, path, write: false, result: 3, remote: None }
+    let (directory, filename) = path.rsplit_once('/').unwrap_or_default();
+    Node { path, directory, filename, result: 3, ..event(EventType::Openat, process) }
+}
+
+fn event(event_type: EventType, process: Process) -> Node {
+    let (path, directory, filename) = ("", "", "");
+    Node { event_type, process, path, directory, filename, write: false, result: 0, remote: None }
 }
 
 fn exec(process: Process) -> Node {
-    Node { event_type: EventType::Execve, process, path: "", write: false, result: 0, remote: None }
+    event(EventType::Execve, process)
 }
 
 fn connect(process: Process, address: [u8; 4], port: u64) -> Node {
     let remote = Some((IpAddr::from(address), port));
-    Node { event_type: EventType::Connect, process, path: "", write: false, result: -115, remote }
+    Node { result: -115, remote, ..event(EventType::Connect, process) }
 }
 
 impl Node {
@@ -139,11 +147,10 @@ impl Node {
         if self.path.is_empty() {
             return Lookup::Missing;
         }
-        let slash = self.path.rfind('/').unwrap_or_default();
         match field {
             Field::FdName | Field::FsPathName | Field::EvtAbspath | Field::FdNameraw => self.path.into(),
-            Field::FdDirectory => self.path[..slash.max(1)].into(),
-            Field::FdFilename => self.path[slash + 1..].into(),
+            Field::FdDirectory => self.directory.into(),
+            Field::FdFilename => self.filename.into(),
             Field::EvtIsOpenRead => Value::Bool(!self.write).into(),
             Field::EvtIsOpenWrite => Value::Bool(self.write).into(),
             Field::EvtIsOpenCreate | Field::EvtIsOpenExec | Field::FdIsUpperLayer => Value::Bool(false).into(),

@@ -92,6 +92,12 @@ impl Test {
     /// Whether it holds for a value. A list is taken as any of its values.
     #[must_use]
     pub fn matches(&self, value: &Value<'_>) -> bool {
+        match self {
+            // What is asked most, and mostly of text.
+            Self::TextEq(text) if let Value::Str(value) = value => return **value == **text,
+            Self::TextIn(set) if let Value::Str(value) = value => return set.contains(&**value),
+            _ => {}
+        }
         if let Value::List(items) = value {
             return items.iter().any(|item| self.matches(item));
         }

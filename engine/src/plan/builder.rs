@@ -119,7 +119,7 @@ impl<'r> Builder<'r> {
         }
     }
 
-    /// `and` (decided by a false part) or `or` (decided by a true one). Parts go cheapest first.
+    /// `and` (decided by a false part) or `or` (decided by a true one). Parts go by cost beside how often they decide.
     fn fold(&mut self, parts: &'r [Expr], known: &Known, decisive: bool) -> Result<Planned, TestError> {
         let mut ids = Vec::with_capacity(parts.len());
         let mut decided = false;
@@ -137,7 +137,11 @@ impl<'r> Builder<'r> {
         if decided {
             return Ok(Planned::Constant(decisive));
         }
-        ids.sort_unstable_by_key(|id| (self.graph.costs[*id as usize], *id));
+        // What is negated mostly holds: it seldom decides an `and`, and goes late in it.
+        let graph = &self.graph;
+        let late = |id: NodeId| !decisive && matches!(graph.nodes[id as usize], Node::Not(_));
+        let cost = |id: NodeId| graph.costs[id as usize].saturating_mul(if late(id) { 4 } else { 1 });
+        ids.sort_unstable_by_key(|id| (cost(*id), *id));
         ids.dedup();
         Ok(match ids.as_slice() {
             [] => Planned::Constant(!decisive),

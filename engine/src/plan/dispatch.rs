@@ -157,7 +157,7 @@ impl Dispatch {
         }
         picked.clear();
         for by in &self.by_field {
-            picked.extend(&by.unfound);
+            picked.extend_from_slice(&by.unfound);
             match &by.asked {
                 Asked::Slot(slot) => by.pick(run.value(*slot), picked),
                 Asked::Many(field) => run.event().visit(field, &mut |value| {
@@ -234,24 +234,24 @@ impl ByField {
         if !self.points.is_empty()
             && let Some(point) = Point::of(value)
         {
-            picked.extend(self.points.get(&point).into_iter().flatten());
+            picked.extend_from_slice(self.points.get(&point).map_or(&[], Vec::as_slice));
         }
         if self.texts.is_empty() && self.prefixes.is_none() && self.suffixes.is_none() && self.literals.is_none() {
             return;
         }
         with_bytes(value, |text| {
             if !self.texts.is_empty() {
-                picked.extend(self.texts.get(text).into_iter().flatten());
+                picked.extend_from_slice(self.texts.get(text).map_or(&[], Vec::as_slice));
             }
             if let Some(prefixes) = &self.prefixes {
-                picked.extend(prefixes.find(text).flatten());
+                prefixes.find(text).for_each(|rules| picked.extend_from_slice(rules));
             }
             if let Some(suffixes) = &self.suffixes {
-                picked.extend(suffixes.find(text).flatten());
+                suffixes.find(text).for_each(|rules| picked.extend_from_slice(rules));
             }
             if let Some(literals) = &self.literals {
                 for found in literals.finder.find_overlapping_iter(text) {
-                    picked.extend(&literals.rules[found.pattern().as_usize()]);
+                    picked.extend_from_slice(&literals.rules[found.pattern().as_usize()]);
                 }
             }
         });
