@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 /// Most items of a list, nested lists taken in.
 const MAX_ITEMS: usize = 1_000_000;
+/// Deepest nesting of macros: each level costs much of the stack.
+const MAX_MACROS: usize = 200;
 
 /// Resolves trees in one scope.
 pub struct Resolver<'a> {
@@ -102,6 +104,13 @@ impl<'a> Resolver<'a> {
             let chain: Vec<_> = self.open.iter().map(|(n, _)| n.as_str()).chain([name.value.as_str()]).collect();
             let message = format!("macro {} refers to itself: {}", name.value, chain.join(" -> "));
             self.problems.push(at.place.error(code::CONDITION, name.span, message));
+            return None;
+        }
+        if self.open.len() >= MAX_MACROS {
+            if !has_error(&self.problems) {
+                let message = format!("macros are nested deeper than {MAX_MACROS} levels");
+                self.problems.push(at.place.error(code::CONDITION, name.span, message));
+            }
             return None;
         }
         self.open.push(key);
