@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 /// Most items of a list, nested lists taken in.
 const MAX_ITEMS: usize = 1_000_000;
-/// Deepest nesting of macros: each level costs much of the stack.
+/// Most macros within macros: each takes stack.
 const MAX_MACROS: usize = 200;
 
 /// Resolves trees in one scope.
@@ -107,10 +107,9 @@ impl<'a> Resolver<'a> {
             return None;
         }
         if self.open.len() >= MAX_MACROS {
-            if !has_error(&self.problems) {
-                let message = format!("macros are nested deeper than {MAX_MACROS} levels");
-                self.problems.push(at.place.error(code::CONDITION, name.span, message));
-            }
+            let message = format!("macros are nested deeper than {MAX_MACROS} levels at macro {}", name.value);
+            let problem = at.place.error(code::CONDITION, name.span, message);
+            self.problems.push(problem.suggest(Some("write some of them out")));
             return None;
         }
         self.open.push(key);
