@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # fuzz.sh SECONDS [TARGET...]: fuzzes each target for that long, one after the other, and says what came of it. Ends with 1 when
 # something crashed, hung or took too much memory; the input is then in fuzz/artifacts/TARGET.
-#   targets       condition, output, event, state, rules_file, object; all that are there by default. `object` builds the Kubernetes
+#   targets       those in fuzz_targets; all of them by default. `object` builds the Kubernetes
 #                 types, which takes minutes the first time: left out when SECONDS is under 60 and it has not been built
 #   corpus        fuzz/corpus/TARGET is read; what is found grows in fuzz/work/TARGET and is taken up again the next time
 #   fuzz.sh min   folds fuzz/work into fuzz/corpus, the fewest small inputs that reach as much
