@@ -4,6 +4,7 @@
 #   cluster  containerd and network tools, and the control plane's binary (built once from its Go sources, about ten minutes)
 #   lint     cargo-deny, shellcheck
 #   all      the three (default)
+#   fuzz     cargo-fuzz, for `make test-long`
 # Debian 12 needs nothing but apt. Elsewhere Rust comes from rustup: stable, and nightly with rust-src for the eBPF programs.
 here=$(dirname "$0")
 # shellcheck source=scripts/lib.sh
@@ -85,12 +86,20 @@ setup_lint() {
   fi
 }
 
+setup_fuzz() {
+  use_cargo || setup_build
+  have cargo-fuzz && return 0
+  say "building cargo-fuzz (a few minutes)"
+  cargo install --locked cargo-fuzz || note "cargo-fuzz could not be built: make test-long will say that it skipped fuzzing"
+}
+
 for tier in "${tiers[@]}"; do
   case $tier in
     build) setup_build ;;
     cluster) setup_cluster ;;
     lint) setup_lint ;;
+    fuzz) setup_fuzz ;;
     all) setup_build; setup_lint; setup_cluster ;;
-    *) die "no tier '$tier': build, cluster, lint, all" ;;
+    *) die "no tier '$tier': build, cluster, lint, fuzz, all" ;;
   esac
 done

@@ -110,3 +110,24 @@ fn what_does_not_fit_a_field_is_refused_at_its_place() {
     println!("{} conditions", semantics::UNFIT.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn the_conditions_in_the_documentation_are_what_it_says() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/language.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (mut block, mut taken, mut refused) = ("", 0, 0);
+    for line in page.lines() {
+        if let Some(kind) = line.strip_prefix("```") {
+            block = if block.is_empty() { kind } else { "" };
+            continue;
+        }
+        match (block, check_condition(line, &Sources::default())) {
+            ("condition", Ok(_)) => taken += 1,
+            ("refused", Err(_)) => refused += 1,
+            ("condition", Err(problems)) => panic!("{line}: {}", problems[0].one_line()),
+            ("refused", Ok(_)) => panic!("{line}: is taken"),
+            _ => {}
+        }
+    }
+    assert!(taken >= 10 && refused >= 15, "{taken} and {refused}");
+}

@@ -168,7 +168,9 @@ impl Armer {
         }
         let ruleset = &update.ruleset;
         let failing = failing(&update.outcomes);
-        let (rules, took) = (ruleset.rules.len(), started.elapsed());
+        // What no event can match yet is in the ruleset, and counts as armed nowhere.
+        let rules = ruleset.rules.iter().filter(|rule| !engine::compile::is_inert(&rule.condition)).count();
+        let took = started.elapsed();
         let hooks = self.describe_hooks();
         tracing::info!(
             rules,

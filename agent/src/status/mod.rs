@@ -34,7 +34,7 @@ pub struct Armed {
     pub origin: Origin,
     /// When.
     pub at: Timestamp,
-    /// How many rules, those in Shadow state too.
+    /// How many rules, those in Shadow state too, but none that no event can match yet.
     pub rules: usize,
     /// Rules that are not armed, or not in their newest form, with reasons.
     pub failing: Vec<FailingRule>,

@@ -98,6 +98,12 @@ impl Checker {
     }
 }
 
+/// Whether no event that a hook supplies can match a condition: a rule of it is in the ruleset, and armed nowhere.
+#[must_use]
+pub fn is_inert(condition: &Expr) -> bool {
+    rules::inert(condition).is_some()
+}
+
 fn outcome(kind: ObjectKind, meta: &Meta, diagnostics: Vec<Diagnostic>) -> Outcome {
     let accepted = !has_error(&diagnostics);
     let (id, generation) = (meta.id.clone(), meta.generation);

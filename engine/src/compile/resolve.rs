@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 /// Most items of a list, nested lists taken in.
 const MAX_ITEMS: usize = 1_000_000;
+/// Most macros within macros: each takes stack.
+const MAX_MACROS: usize = 200;
 
 /// Resolves trees in one scope.
 pub struct Resolver<'a> {
@@ -108,6 +110,12 @@ impl<'a> Resolver<'a> {
             let chain: Vec<_> = self.open.iter().map(|(n, _)| n.as_str()).chain([name.value.as_str()]).collect();
             let message = format!("macro {} refers to itself: {}", name.value, chain.join(" -> "));
             self.problems.push(at.place.error(code::CONDITION, name.span, message));
+            return None;
+        }
+        if self.open.len() >= MAX_MACROS {
+            let message = format!("macros are nested deeper than {MAX_MACROS} levels at macro {}", name.value);
+            let problem = at.place.error(code::CONDITION, name.span, message);
+            self.problems.push(problem.suggest(Some("write some of them out")));
             return None;
         }
         self.open.push(key);

@@ -151,6 +151,28 @@ pub struct FieldDef {
 }
 
 impl FieldDef {
+    /// Whether the field is of Eyas' own: rules that use it mean nothing to Falco.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        const OWN: &[&str] = &[
+            "container.kind",
+            "group.egid",
+            "k8s.exec.groups",
+            "k8s.exec.user",
+            "k8s.node.name",
+            "k8s.pod.owner.kind",
+            "k8s.pod.owner.name",
+            "k8s.pod.sa.name",
+            "k8s.sa.name",
+            "proc.is_exe_deleted",
+            "proc.is_exe_from_volume",
+            "proc.is_script_upper_layer",
+            "proc.is_seeded",
+            "user.euid",
+        ];
+        self.name.starts_with("eyas.") || OWN.contains(&self.name)
+    }
+
     /// Whether Falco calls the field deprecated: it loads, with a warning.
     #[must_use]
     pub fn is_deprecated(&self) -> bool {

@@ -1,4 +1,5 @@
-//! Output templates: `%field`, `%field[arg]`, `%tolower(proc.name)`, `%%` for a percent sign.
+//! Output templates: `%field`, `%field[arg]`, `%tolower(proc.name)`, `%%` for a percent sign, and `%container.info`, which
+//! stands for what is known of the container and its pod.
 mod parse;
 #[cfg(test)]
 mod tests;

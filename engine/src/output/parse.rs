@@ -11,6 +11,19 @@ const CODE: &str = "LOAD_ERR_COMPILE_OUTPUT";
 /// Longest template in bytes.
 const MAX_TEXT: usize = 1 << 16;
 
+/// Falco's placeholder for what is known of the container, no field; many rules end with it.
+const INFO: &str = "container.info";
+/// What it stands for.
+const INFO_TEXT: &str = "container_id=%container.id container_name=%container.name container_image_repository=\
+    %container.image.repository container_image_tag=%container.image.tag k8s_ns_name=%k8s.ns.name \
+    k8s_pod_name=%k8s.pod.name";
+
+/// Whether a name ends before this; a full stop may follow it.
+fn ends_name(rest: &str) -> bool {
+    let goes_on = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !rest.starts_with(goes_on) && !rest.strip_prefix('.').is_some_and(|rest| rest.starts_with(goes_on))
+}
+
 type Result<T> = std::result::Result<T, Box<Diagnostic>>;
 
 pub fn template(text: &str) -> Result<Template> {
@@ -28,6 +41,16 @@ pub fn template(text: &str) -> Result<Template> {
         if text[at..].starts_with('%') {
             literal.push('%');
             at += 1;
+            continue;
+        }
+        if let Some(rest) = text[at..].strip_prefix(INFO).filter(|rest| ends_name(rest)) {
+            let info = self::template(INFO_TEXT)?;
+            template.parts.extend(Some(std::mem::take(&mut literal)).filter(|l| !l.is_empty()).map(Part::Text));
+            template.parts.extend(info.parts);
+            for (name, operand) in info.fields {
+                add_fields(&mut template.fields, &name, &operand);
+            }
+            at = text.len() - rest.len();
             continue;
         }
         let (operand, end) = operand(text, percent)?;

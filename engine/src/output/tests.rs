@@ -43,6 +43,43 @@ fn values_are_typed() {
 }
 
 #[rstest::rstest]
+#[case::end("%proc.name", "sh")]
+#[case::comma("%proc.name,%proc.pid", "sh,7")]
+#[case::full_stop("It was %proc.name.", "It was sh.")]
+#[case::dots("%proc.name... done", "sh... done")]
+#[case::brackets("(%proc.name)[%proc.pid]", "(sh)[7]")]
+#[case::two("%proc.name%proc.pid", "sh7")]
+#[case::percent("%%%proc.name%%", "%sh%")]
+#[case::only_percent("100%%", "100%")]
+#[case::star("*%proc.name", "*sh")]
+#[case::dash("%proc.name-x", "sh-x")]
+#[case::colon("a=%proc.name:b", "a=sh:b")]
+#[case::utf8("é%proc.name→", "ésh→")]
+#[case::argument("%k8s.pod.label[app.kubernetes.io/name]!", "web!")]
+#[case::quoted_argument("%k8s.pod.label[\"a \\\"b\\\"\"]", "<NA>")]
+#[case::dotted_argument("%evt.arg.flags|%evt.arg[flags]", "O_RDONLY|O_RDONLY")]
+#[case::index("%proc.aname[1] %proc.aname[9]", "sshd <NA>")]
+#[case::transformer("%toupper(proc.name).", "SH.")]
+#[case::nested("%toupper( basename( proc.exepath ) )", "SH")]
+#[case::concat("%concat(proc.name, ':', proc.pid)", "sh:7")]
+#[case::join("%join((proc.name, proc.pname), '/')", "sh/sshd")]
+#[case::len("%len(proc.name)", "2")]
+#[case::missing("%user.name %tolower(user.name)", "<NA> <NA>")]
+#[case::text_only("no fields", "no fields")]
+#[case::info(
+    "%container.info.",
+    "container_id=c1 container_name=<NA> container_image_repository=<NA> container_image_tag=<NA> k8s_ns_name=shop k8s_pod_name=<NA>."
+)]
+fn renders(#[case] text: &str, #[case] expected: &str) {
+    let event = event(json!({
+        "evt.type": "openat", "proc.name": "sh", "proc.pid": 7, "proc.exepath": "/bin/sh", "proc.pname": "sshd",
+        "k8s.pod.label[app.kubernetes.io/name]": "web", "evt.arg[flags]": "O_RDONLY", "container.id": "c1",
+        "k8s.ns.name": "shop"
+    }));
+    assert_eq!(Template::parse(text).unwrap().render(&event), expected);
+}
+
+#[rstest::rstest]
 #[case("a %fd.nam b", "output:1:4: error LOAD_ERR_COMPILE_OUTPUT: unknown field fd.nam; did you mean fd.name?")]
 #[case(
     "50% sure",
@@ -56,6 +93,40 @@ fn values_are_typed() {
     "%topper(proc.name)",
     "output:1:2: error LOAD_ERR_COMPILE_OUTPUT: unknown transformer `topper`; did you mean toupper?"
 )]
+#[case(
+    "a %",
+    "output:1:3: error LOAD_ERR_COMPILE_OUTPUT: no field follows the percent sign; write %% for a percent sign"
+)]
+#[case(
+    "% proc.name",
+    "output:1:1: error LOAD_ERR_COMPILE_OUTPUT: no field follows the percent sign; write %% for a percent sign"
+)]
+#[case(
+    "%(proc.name)",
+    "output:1:1: error LOAD_ERR_COMPILE_OUTPUT: no field follows the percent sign; write %% for a percent sign"
+)]
+#[case("%proc", "output:1:2: error LOAD_ERR_COMPILE_OUTPUT: unknown field proc; did you mean proc.exe?")]
+#[case(
+    "%evt.arg",
+    "output:1:2: error LOAD_ERR_COMPILE_OUTPUT: field evt.arg needs an argument in brackets; write evt.arg[...]"
+)]
+#[case(
+    "%proc.aname[x]",
+    "output:1:2: error LOAD_ERR_COMPILE_OUTPUT: the argument of proc.aname is a number, not \"x\"; write proc.aname[1]"
+)]
+#[case(
+    "%container.infos",
+    "output:1:2: error LOAD_ERR_COMPILE_OUTPUT: unknown field container.infos; docs/fields.md lists all fields"
+)]
+#[case(
+    "%val(proc.name)",
+    "output:1:2: error LOAD_ERR_COMPILE_OUTPUT: unknown transformer `val`; val(field) stands on the right of an operator only, and does not nest"
+)]
+#[case(
+    "%tolower(proc.nam)",
+    "output:1:10: error LOAD_ERR_COMPILE_OUTPUT: unknown field proc.nam; did you mean proc.name?"
+)]
+#[case("line\n%fd.nam", "output:2:2: error LOAD_ERR_COMPILE_OUTPUT: unknown field fd.nam; did you mean fd.name?")]
 fn mistakes_are_placed(#[case] text: &str, #[case] message: &str) {
     assert_eq!(Template::parse(text).unwrap_err().one_line(), message);
 }

@@ -1,16 +1,22 @@
 //! The compiler's answer in words: for `kubectl describe` whole, with line, column and caret; for others in one line.
 use engine::{
-    compile::{ObjectKind, Outcome},
+    compile::{Inert, ObjectKind, Outcome},
     diagnostic::{Diagnostic, Severity, render},
 };
 
 /// Most problems told about one object.
 const MAX_TOLD: usize = 5;
+/// Most fields named in one message.
+const MAX_FIELDS: usize = 20;
 
 /// The reason of Accepted.
 pub(super) fn reason(outcome: &Outcome) -> &'static str {
     if outcome.accepted {
-        return if outcome.diagnostics.is_empty() { "Compiled" } else { "CompiledWithWarnings" };
+        return match () {
+            () if !outcome.unavailable_fields.is_empty() => "SomeFieldsUnavailable",
+            () if !outcome.diagnostics.is_empty() => "CompiledWithWarnings",
+            () => "Compiled",
+        };
     }
     let Some(first) = errors(outcome).next() else {
         return if outcome.failed_test.is_some() { "TestFailed" } else { "Invalid" };
@@ -23,10 +29,38 @@ pub(super) fn reason(outcome: &Outcome) -> &'static str {
     }
 }
 
+/// Why a rule that compiles is armed nowhere, as the reason of Armed.
+pub(super) const fn inert_reason(why: Inert) -> &'static str {
+    match why {
+        Inert::Fields => "FieldsUnavailable",
+        Inert::EventTypes => "EventTypesUnavailable",
+        Inert::Contradiction => "NeverMatches",
+    }
+}
+
+/// The same in words.
+pub(super) fn inert(outcome: &Outcome, why: Inert) -> String {
+    match why {
+        Inert::Fields => format!("it can match only once a hook supplies {}", fields(outcome)),
+        Inert::EventTypes => "no hook of this version supplies the event types that it is about".to_owned(),
+        Inert::Contradiction => "parts of its condition exclude each other: no event can match".to_owned(),
+    }
+}
+
+fn fields(outcome: &Outcome) -> String {
+    let names = &outcome.unavailable_fields;
+    let rest = names.len().saturating_sub(MAX_FIELDS);
+    let told = names.iter().take(MAX_FIELDS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if rest > 0 { format!("{told} and {rest} more") } else { told }
+}
+
 /// Everything, each problem with its place and caret. A failed test comes first: beside it there are only warnings.
 pub(super) fn text(outcome: &Outcome) -> String {
     let mut parts: Vec<String> = outcome.failed_test.iter().map(ToString::to_string).collect();
     parts.extend(outcome.diagnostics.iter().take(MAX_TOLD).map(|d| render(d, false)));
+    if outcome.accepted && !outcome.unavailable_fields.is_empty() {
+        parts.insert(0, format!("no hook supplies these fields yet: {}", fields(outcome)));
+    }
     if outcome.diagnostics.len() > MAX_TOLD {
         parts.push(format!("and {} more", outcome.diagnostics.len() - MAX_TOLD));
     }

@@ -28,7 +28,11 @@ struct Fields {
 pub(super) fn update(world: World<'_>, object: &Object<DetectionRule>, outcome: &Outcome) -> Option<Update> {
     let old = object.good().and_then(|r| r.status.clone()).unwrap_or_default();
     let disabled = object.good().is_some_and(|r| r.spec.state == "Disabled") && outcome.accepted;
-    let nodes = armed_nodes(world, &object.id);
+    let nodes = match outcome.inert {
+        None => armed_nodes(world, &object.id),
+        // Agents have it and no event reaches it.
+        Some(_) => RuleNodes { desired: count(world.fleet.agents.len()), ..RuleNodes::default() },
+    };
     let armed = armed(world, &object.id, &nodes, disabled, outcome);
     let [accepted, stalled] = judged(outcome);
     let ready = ready(&armed, disabled, outcome);
@@ -95,6 +99,9 @@ fn armed(world: World<'_>, id: &ObjectRef, nodes: &RuleNodes, disabled: bool, ou
     }
     if world.compilation.contents.rule(id).is_none() {
         return missing("NotAccepted", "no good form of this rule has been seen: no node evaluates it".to_owned());
+    }
+    if let Some(why) = outcome.inert {
+        return missing(message::inert_reason(why), message::inert(outcome, why));
     }
     if desired == 0 {
         return missing("NoAgents", "no live agent: see kubectl get nodeagents".to_owned());

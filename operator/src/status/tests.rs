@@ -6,7 +6,7 @@ use crate::{
 };
 use crds::{DetectionRule, DetectionRuleStatus, Exception, ExceptionSpec};
 use engine::{
-    compile::FailedTest,
+    compile::{FailedTest, Inert},
     priority::Priority,
     ruleset::{Rule, Ruleset, SCHEMA_VERSION},
     source::{RuleSelector, RuleState},
@@ -36,6 +36,8 @@ fn accepted(kind: ObjectKind, name: &str, generation: i64) -> Outcome {
         kept_generation: None,
         diagnostics: Vec::new(),
         failed_test: None,
+        unavailable_fields: Vec::new(),
+        inert: None,
     }
 }
 
@@ -225,6 +227,42 @@ fn a_failed_test_tells_the_part_of_the_condition_that_decided() {
     // Before the warning about proc.env, which is not what keeps the rule out.
     assert!(text.starts_with(sentence) && text.contains("proc.env[A]"), "{text}");
     assert_eq!(short, sentence);
+}
+
+#[test]
+fn a_rule_that_some_field_is_missing_for_says_which_and_is_armed() {
+    let mut scene = Scene::new().with_rule("a", 1);
+    scene.outcomes[0].unavailable_fields = vec!["evt.buffer".to_owned(), "proc.env[A]".to_owned()];
+    scene.publish("r1");
+    scene.agent("n1", "r1");
+    let status = scene.status();
+    assert_eq!(reason(&status.conditions, "Accepted"), ("True", "SomeFieldsUnavailable"));
+    let accepted = conditions::find(&status.conditions, "Accepted").unwrap();
+    assert!(accepted.message.starts_with("no hook supplies these fields yet: evt.buffer, proc.env[A]"), "{accepted:?}");
+    assert_eq!(reason(&status.conditions, "Ready"), ("True", "Armed"));
+    assert_eq!(status.armed.as_deref(), Some("1/1"));
+}
+
+#[test]
+fn a_rule_that_no_event_can_match_yet_is_accepted_and_armed_nowhere() {
+    for (inert, expected, word) in [
+        (Inert::Fields, "FieldsUnavailable", "evt.buffer"),
+        (Inert::EventTypes, "EventTypesUnavailable", "event types"),
+        (Inert::Contradiction, "NeverMatches", "exclude each other"),
+    ] {
+        let mut scene = Scene::new().with_rule("a", 1);
+        scene.outcomes[0].unavailable_fields = vec!["evt.buffer".to_owned()];
+        scene.outcomes[0].inert = Some(inert);
+        scene.publish("r1");
+        scene.agent("n1", "r1");
+        let status = scene.status();
+        assert_eq!(reason(&status.conditions, "Accepted").0, "True");
+        assert_eq!(reason(&status.conditions, "Armed"), ("False", expected));
+        assert_eq!(reason(&status.conditions, "Ready"), ("False", expected));
+        assert_eq!(status.armed.as_deref(), Some("0/1"));
+        let armed = conditions::find(&status.conditions, "Armed").unwrap();
+        assert!(armed.message.contains(word), "{armed:?}");
+    }
 }
 
 #[test]

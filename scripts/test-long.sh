@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# test-long.sh: what takes too long for every change. Fuzzing of all that reads other people's input, and the comparison of the plan with
+# plain evaluation over a million generated cases. Says what it skipped and why; ends with 1 when anything failed.
+#   FUZZ_SECONDS   for each fuzz target (60 by default: five to six minutes in all)
+#   EYAS_CASES     generated cases of each property test of the engine (1000000)
+here=$(dirname "$0")
+# shellcheck source=scripts/lib.sh
+source "$here/lib.sh"
+"$here/setup.sh" fuzz
+use_cargo
+cd "$ROOT"
+failed=0
+
+say "fuzzing, ${FUZZ_SECONDS:=60} s for each target"
+"$here/fuzz.sh" "$FUZZ_SECONDS" || failed=1
+
+say "plan and plain evaluation, ${EYAS_CASES:=1000000} cases"
+if grep -rq EYAS_CASES engine/src engine/tests --include=*.rs; then
+  EYAS_CASES=$EYAS_CASES cargo test --release -p eyas-engine --locked || failed=1
+else
+  echo "skipped: the long comparison, as no test of the engine reads EYAS_CASES"
+fi
+exit "$failed"
