@@ -3,7 +3,7 @@ use super::{Exceptions, ImportArgs, limits, text::Yaml};
 use crds::files::load_text;
 use engine::{
     compile::exception_condition,
-    rules_file::{List, Loaded, Macro, Rule, RuleException, object_names},
+    rules_file::{List, Loaded, Macro, Problem, Rule, RuleException, object_names},
 };
 use serde::Serialize;
 use std::{collections::HashSet, path::Path};
@@ -72,10 +72,23 @@ pub fn make(loaded: &Loaded, args: &ImportArgs) -> Objects {
     objects
 }
 
-/// Whether something has to be mended in an object.
+/// Whether something has to be mended in an object that was refused, rather than that Falco would skip it as well.
 fn has_error(loaded: &Loaded, kind: &str, name: &str) -> bool {
-    let of = |p: &&engine::rules_file::Problem| p.object.as_ref().is_some_and(|o| o.kind == kind && o.name == name);
-    loaded.problems.iter().filter(of).any(engine::rules_file::Problem::is_error)
+    let of = |p: &&Problem| p.object.as_ref().is_some_and(|o| o.kind == kind && o.name == name);
+    let skips = |p: &Problem| {
+        let code = p.diagnostic.code.as_str();
+        !p.is_error()
+            && matches!(
+                code,
+                "LOAD_UNKNOWN_SOURCE" | "LOAD_UNKNOWN_FILTER" | "LOAD_INVALID_MACRO_NAME" | "LOAD_INVALID_LIST_NAME"
+            )
+    };
+    let mut found = loaded.problems.iter().filter(of).peekable();
+    let mut skipped = false;
+    found.any(|problem| {
+        skipped |= skips(problem);
+        problem.is_error()
+    }) || !skipped
 }
 
 impl Objects {
@@ -133,14 +146,7 @@ fn head(yaml: &mut Yaml, comments: &[String], kind: &str, name: &str, file: &str
     yaml.line(0, "spec:");
 }
 
-fn rule_text(
-    rule: &Rule,
-    name: &str,
-    file: &str,
-    args: &ImportArgs,
-    moved: bool,
-    how: &mut Vec<String>,
-) -> String {
+fn rule_text(rule: &Rule, name: &str, file: &str, args: &ImportArgs, moved: bool, how: &mut Vec<String>) -> String {
     let mut yaml = Yaml::default();
     head(&mut yaml, &rule.comments, "DetectionRule", name, file, args);
     yaml.entry(2, "name", &rule.name);
@@ -157,14 +163,46 @@ fn rule_text(
         yaml.entry(2, "state", "Disabled");
     }
     if rule.open_or && rule.exceptions.iter().any(|e| !e.inline.values.is_empty()) {
-        how.push("its exceptions are written into the condition, where they bind to the last part of the `or`".to_owned());
+        how.push(
+            "its exceptions are written into the condition, where they bind to the last part of the `or`".to_owned(),
+        );
     }
-    yaml.text(2, "condition", &rule.whole_condition());
+    yaml.text(2, "condition", &flow(&rule.whole_condition()));
     if !rule.open_or && !moved && !rule.exceptions.is_empty() {
         inline_exceptions(&mut yaml, rule, how);
     }
     yaml.text(2, "output", &rule.output.text);
     yaml.finish()
+}
+
+/// A condition of several lines on one: outside of quotes any white space means the same.
+fn flow(condition: &str) -> String {
+    // In the brackets of a field other rules hold for quotes.
+    if !condition.contains('\n') || condition.contains("[\"") || condition.contains("['") {
+        return condition.to_owned();
+    }
+    let (mut out, mut quote) = (String::with_capacity(condition.len()), None);
+    let mut chars = condition.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (None, c) if c.is_ascii_whitespace() => {
+                if !out.ends_with(' ') {
+                    out.push(' ');
+                }
+                continue;
+            }
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), '\\') => {
+                out.push(c);
+                out.extend(chars.next());
+                continue;
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
 }
 
 fn cut(text: &str, most: usize, what: &str, how: &mut Vec<String>) -> String {
@@ -222,7 +260,8 @@ fn inline_exceptions(yaml: &mut Yaml, rule: &Rule, how: &mut Vec<String>) {
 
 /// Exceptions of rules as objects of their own.
 fn exception_objects(objects: &mut Objects, exceptions: &[(&Rule, &RuleException, &str)], args: &ImportArgs) {
-    let titles: Vec<String> = exceptions.iter().map(|(rule, e, _)| format!("{} {}", rule.name, e.inline.name)).collect();
+    let titles: Vec<String> =
+        exceptions.iter().map(|(rule, e, _)| format!("{} {}", rule.name, e.inline.name)).collect();
     let names = object_names(titles.iter().map(String::as_str));
     for ((rule, exception, file), name) in exceptions.iter().zip(names) {
         let inline = &exception.inline;
@@ -251,7 +290,8 @@ fn exception_objects(objects: &mut Objects, exceptions: &[(&Rule, &RuleException
         yaml.list(2, "rules", std::slice::from_ref(&rule.name));
         yaml.line(2, "match:");
         yaml.text(4, "condition", &condition);
-        let reason = format!("Exception {:?} of the rule {:?} in {file}, which does not say why.", inline.name, rule.name);
+        let reason =
+            format!("Exception {:?} of the rule {:?} in {file}, which does not say why.", inline.name, rule.name);
         yaml.text(2, "reason", &reason.chars().take(limits::REASON).collect::<String>());
         objects.add(format!("exceptions/{name}.yaml"), yaml.finish(), ("exception", &inline.name, file));
         objects.exceptions += 1;
@@ -330,7 +370,7 @@ fn macro_entry(objects: &mut Objects, loaded: &Loaded, definition: &Macro, entri
     let mut yaml = Yaml::default();
     yaml.comments(4, &definition.comments);
     yaml.line(4, &format!("- name: {}", super::text::scalar(name)));
-    yaml.text(6, "condition", condition);
+    yaml.text(6, "condition", &flow(condition));
     entries.push(Entry { is_list: false, text: yaml.finish() });
     objects.macros += 1;
     let how = definition.changes.iter().map(|c| format!("{} by {}", c.what, c.by)).collect();

@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 /// Most items of a list, nested lists taken in.
 const MAX_ITEMS: usize = 1_000_000;
+/// Most macros within macros: each takes stack.
+const MAX_MACROS: usize = 200;
 
 /// Resolves trees in one scope.
 pub struct Resolver<'a> {
@@ -102,6 +104,12 @@ impl<'a> Resolver<'a> {
             let chain: Vec<_> = self.open.iter().map(|(n, _)| n.as_str()).chain([name.value.as_str()]).collect();
             let message = format!("macro {} refers to itself: {}", name.value, chain.join(" -> "));
             self.problems.push(at.place.error(code::CONDITION, name.span, message));
+            return None;
+        }
+        if self.open.len() >= MAX_MACROS {
+            let message = format!("macros are nested deeper than {MAX_MACROS} levels at macro {}", name.value);
+            let problem = at.place.error(code::CONDITION, name.span, message);
+            self.problems.push(problem.suggest(Some("write some of them out")));
             return None;
         }
         self.open.push(key);
@@ -221,7 +229,8 @@ impl<'a> Resolver<'a> {
                             let name = literal.value.text.lossy();
                             let message = format!("{name} is a list of {} items, not a single value", items.len());
                             let hint = format!("write in ({name}) for the list, or \"{name}\" for the word itself");
-                            self.problems.push(at.place.error(code::CONDITION, literal.span, message).suggest(Some(hint)));
+                            self.problems
+                                .push(at.place.error(code::CONDITION, literal.span, message).suggest(Some(hint)));
                             return None;
                         }
                     },

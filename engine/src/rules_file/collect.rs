@@ -14,13 +14,35 @@ use indexmap::IndexMap;
 const LIST_KEYS: [&str; 4] = ["list", "items", "append", "override"];
 const MACRO_KEYS: [&str; 4] = ["macro", "condition", "append", "override"];
 const RULE_KEYS: [&str; 15] = [
-    "rule", "desc", "condition", "output", "priority", "source", "enabled", "tags", "exceptions", "append", "override",
-    "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration",
+    "rule",
+    "desc",
+    "condition",
+    "output",
+    "priority",
+    "source",
+    "enabled",
+    "tags",
+    "exceptions",
+    "append",
+    "override",
+    "warn_evttypes",
+    "skip-if-unknown-filter",
+    "capture",
+    "capture_duration",
 ];
 const RULE_APPEND: [&str; 5] = ["condition", "output", "desc", "tags", "exceptions"];
 const RULE_REPLACE: [&str; 11] = [
-    "condition", "output", "desc", "tags", "exceptions", "priority", "enabled", "warn_evttypes",
-    "skip-if-unknown-filter", "capture", "capture_duration",
+    "condition",
+    "output",
+    "desc",
+    "tags",
+    "exceptions",
+    "priority",
+    "enabled",
+    "warn_evttypes",
+    "skip-if-unknown-filter",
+    "capture",
+    "capture_duration",
 ];
 /// What an object can be.
 const KINDS: [&str; 5] = ["rule", "macro", "list", "required_engine_version", "required_plugin_versions"];
@@ -155,8 +177,7 @@ impl Collector {
                 *there = Macro { name, condition, comments, changes, refused, place, stamp };
             }
             None => {
-                let new =
-                    Macro { name: name.clone(), condition, comments, changes: Vec::new(), refused, place, stamp };
+                let new = Macro { name: name.clone(), condition, comments, changes: Vec::new(), refused, place, stamp };
                 self.macros.insert(name, new);
             }
         }
@@ -459,9 +480,7 @@ fn unknown(item: &mut Item<'_>) {
         None if item.has("items") => {
             ("an entry without `list`; it is left out".to_owned(), at, "add - list: with its name".to_owned())
         }
-        None => {
-            (format!("unknown entry `{key}`; it is left out"), at, format!("entries are {}", KINDS.join(", ")))
-        }
+        None => (format!("unknown entry `{key}`; it is left out"), at, format!("entries are {}", KINDS.join(", "))),
     };
     item.tell(at, Finding::warning(code::UNKNOWN_ITEM, message).hint(hint));
 }

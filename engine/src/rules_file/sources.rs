@@ -96,7 +96,7 @@ impl Loaded {
             // A macro of unknown fields harms only the rules that use it.
             let harmless = error && is_unknown_filter(diagnostic);
             if error {
-                definition.refused.get_or_insert_with(|| diagnostic.message.clone());
+                definition.refused.get_or_insert_with(|| without_library(&diagnostic.message));
             }
             let object = definition.named();
             self.tell(place, object, diagnostic, "condition", harmless);
