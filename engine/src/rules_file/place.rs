@@ -320,7 +320,7 @@ fn spaces(source: &str, style: ScalarStyle) -> usize {
     loop {
         let rest = &source[at..];
         at += rest.len() - rest.trim_start().len();
-        let rest = source[at..].as_bytes();
+        let rest = &source.as_bytes()[at..];
         let escaped = style == ScalarStyle::DoubleQuoted
             && matches!(rest, [b'\\', b'n' | b'r' | b't' | b'v' | b' ' | b'\n' | b'\t', ..]);
         if !escaped {
