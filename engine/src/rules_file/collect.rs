@@ -245,7 +245,7 @@ impl Collector {
 
     fn define_rule(&mut self, item: &mut Item<'_>, name: String, comments: Vec<String>) {
         let condition = item.joined("condition");
-        let output = item.joined("output");
+        let output = output(item);
         let description = item.required_text("desc");
         let priority = priority(item);
         let source = item.optional_text("source").unwrap_or(SYSCALL).to_owned();
@@ -349,7 +349,7 @@ impl Collector {
 fn change(item: &mut Item<'_>, rule: &mut Rule, key: &str, how: How) {
     match (key, how) {
         ("condition", _) => put(&mut rule.condition, item.joined(key), how),
-        ("output", _) => put(&mut rule.output, item.joined(key), how),
+        ("output", _) => put(&mut rule.output, output(item), how),
         ("desc", _) => {
             if let Some(text) = item.required_text(key) {
                 match how {
@@ -395,6 +395,20 @@ fn put(text: &mut Joined, new: Option<Joined>, how: How) {
         (Some(new), How::Replace) => *text = new,
         (None, _) => {}
     }
+}
+
+/// `output`, where Falco still takes an older word for two fields.
+fn output(item: &mut Item<'_>) -> Option<Joined> {
+    const OLD: &str = "%container.info";
+    const NEW: &str = "%container.name (id=%container.id)";
+    let mut output = item.joined("output")?;
+    if output.text.contains(OLD) {
+        let at = item.entry("output").map_or(item.head, |(_, node)| node.at);
+        let message = format!("{OLD} is deprecated");
+        item.tell(at, Finding::warning(code::DEPRECATED, message).part("output").hint(format!("write {NEW}")));
+        output.text = output.text.replace(OLD, NEW);
+    }
+    Some(output)
 }
 
 /// The name of an object; from here on its problems bear it.

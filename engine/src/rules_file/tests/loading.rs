@@ -140,6 +140,26 @@ fn comments_stay_with_their_object() {
 }
 
 #[test]
+fn lists_are_what_they_are_to_falco() {
+    let text = "\
+- {list: one, items: [bash]}
+- {list: docker.io-images, items: ['a,b', c]}
+- {list: outer, items: [one, docker.io-images]}
+- rule: A
+  desc: d
+  condition: evt.type = open and (proc.name = one or proc.name in (outer, 'one') or proc.name startswith \"one\")
+  output: o
+  priority: info
+";
+    let mut loaded = loaded(&[("rules.yaml", text)]);
+    assert_eq!(told(&loaded), Vec::<String>::new());
+    // A list with one item stands for the item, a comma in an item makes two, and quoted words are words.
+    let condition = loaded.compile().ruleset.rules[0].condition.to_string();
+    let expected = "proc.name = bash or proc.name in (bash, a, b, c, one) or proc.name startswith one";
+    assert_eq!(condition, format!("evt.type = open and ({expected})"));
+}
+
+#[test]
 fn rules_files_are_told_from_objects() {
     for text in [
         "- rule: a",

@@ -168,6 +168,14 @@ const CASES: &[(&str, &[&str])] = &[
         "- {rule: r, desc: d, condition: evt.type = open, output: \"%fd.nam\", priority: info, skip-if-unknown-filter: true}\n",
         &["1:60 warning LOAD_UNKNOWN_FILTER"],
     ),
+    (
+        "- {rule: r, desc: d, condition: evt.type = open, output: \"a %container.info b %proc.nam\", priority: info}\n",
+        &["1:58 warning LOAD_DEPRECATED_ITEM", "1:58 error LOAD_ERR_COMPILE_OUTPUT"],
+    ),
+    (
+        "- {rule: r, desc: d, condition: evt.type = open, output: \"a %evt.dir\", priority: info}\n",
+        &["1:62 warning LOAD_DEPRECATED_ITEM"],
+    ),
     // Rules: changes.
     ("- {rule: r, enabled: false}\n", &["1:10 error LOAD_ERR_VALIDATE", "1:13 warning LOAD_DEPRECATED_ITEM"]),
     ("R- {rule: r, enabled: false}\n", &["2:13 warning LOAD_DEPRECATED_ITEM"]),
