@@ -43,7 +43,7 @@ fn the_published_ruleset_comes_across() {
     let dir = tempfile::tempdir().unwrap();
     let file = file.to_str().unwrap();
     let checked = run(&["check", file, "-o", "json"], dir.path());
-    assert_eq!((&checked["rules_files"]["rules"], &checked["ok"]), (&25.into(), &true.into()));
+    assert_eq!((&checked["rulesFiles"]["rules"], &checked["ok"]), (&25.into(), &true.into()));
     for exceptions in ["inline", "objects"] {
         let args = ["import", file, "-o", "out", "--exceptions", exceptions, "--report", "json"];
         let report = run(&args, dir.path());

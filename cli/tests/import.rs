@@ -190,7 +190,7 @@ fn rules_files_are_checked_as_they_are() {
         serde_json::json!(place),
         serde_json::json!(["rules.yaml", 15, 9, "rule", "Shell started", "LOAD_ERR_COMPILE_CONDITION"])
     );
-    assert_eq!(answer["rules_files"]["rules"], 2);
+    assert_eq!(answer["rulesFiles"]["rules"], 2);
 }
 
 #[test]

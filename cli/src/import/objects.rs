@@ -60,7 +60,9 @@ pub fn make(loaded: &Loaded, args: &ImportArgs) -> Objects {
         let file = base(loaded.rule_file(rule));
         let moved = args.exceptions == Exceptions::Objects && !rule.open_or;
         let text = rule_text(rule, name, file, args, moved, &mut how);
-        objects.add(format!("rules/{name}.yaml"), text, ("rule", &rule.name, &place));
+        if !objects.add(format!("rules/{name}.yaml"), text, ("rule", &rule.name, &place)) {
+            continue;
+        }
         objects.rules += 1;
         if moved {
             exceptions.extend(rule.exceptions.iter().map(|exception| (rule, exception, file)));
@@ -93,7 +95,7 @@ fn has_error(loaded: &Loaded, kind: &str, name: &str) -> bool {
 
 impl Objects {
     /// Adds a file if it reads back as one object without a problem.
-    fn add(&mut self, path: String, text: String, (kind, name, place): (&'static str, &str, &str)) {
+    fn add(&mut self, path: String, text: String, (kind, name, place): (&'static str, &str, &str)) -> bool {
         let read = load_text(Path::new(&path), &text);
         let found = read.problems.iter().map(|p| p.diagnostic.message.clone());
         let found = found.chain(read.rules.iter().flat_map(|r| r.problems.iter().map(|(_, d)| d.message.clone())));
@@ -101,9 +103,10 @@ impl Objects {
         if let Some(why) = found.into_iter().next() {
             let (name, place) = (name.to_owned(), place.to_owned());
             self.refused.push(Refused { kind, name, place, why, error: true });
-            return;
+            return false;
         }
         self.files.push((path, text));
+        true
     }
 
     fn change(&mut self, kind: &'static str, name: &str, how: Vec<String>) {
@@ -293,8 +296,9 @@ fn exception_objects(objects: &mut Objects, exceptions: &[(&Rule, &RuleException
         let reason =
             format!("Exception {:?} of the rule {:?} in {file}, which does not say why.", inline.name, rule.name);
         yaml.text(2, "reason", &reason.chars().take(limits::REASON).collect::<String>());
-        objects.add(format!("exceptions/{name}.yaml"), yaml.finish(), ("exception", &inline.name, file));
-        objects.exceptions += 1;
+        if objects.add(format!("exceptions/{name}.yaml"), yaml.finish(), ("exception", &inline.name, file)) {
+            objects.exceptions += 1;
+        }
         objects.change("rule", &rule.name, vec![format!("its exception {} is an object of its own", inline.name)]);
     }
 }
@@ -340,6 +344,7 @@ fn libraries(objects: &mut Objects, loaded: &Loaded, args: &ImportArgs) {
                 of.for_each(|entry| text.push_str(&entry.text));
             }
         }
+        // What does not read back is told as refused, and the rest of the libraries stands.
         objects.add(format!("libraries/{name}.yaml"), text, ("library", &name, &file));
         rest = later;
     }
