@@ -18,7 +18,7 @@ pub fn run(args: &CheckArgs) -> Result<Verdict> {
     match args.output {
         Output::Json => print_json(&json!({
             "ok": errors == 0,
-            "rules_files": checked.rules_files.as_ref().map(|rules| json!({
+            "rulesFiles": checked.rules_files.as_ref().map(|rules| json!({
                 "files": checked.loaded.rules_files.len(),
                 "rules": rules.rules.len(),
                 "macros": rules.macros.len(),

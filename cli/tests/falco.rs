@@ -1,77 +1,61 @@
-//! The published Falco ruleset, where it is present: every macro, list and rule of it compiles here.
+//! The published Falco ruleset, where it is present: it is checked, imported twice, and checked again.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-use engine::{
-    compile::{ObjectKind, compile},
-    diagnostic::{Diagnostic, Severity},
-    priority::Priority,
-    source::{Definitions, LibrarySource, Meta, ObjectRef, RuleSource, RuleState, Sources},
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
 };
-use serde_json::Value;
-use std::path::Path;
 
-/// The file lies beside the repository, or beside its worktrees.
-fn published() -> Option<String> {
+/// The file lies where EYAS_SHARED says, beside the repository, or beside its worktrees.
+fn published() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    ["..", "../.."]
-        .iter()
-        .find_map(|up| std::fs::read_to_string(root.join(up).join("shared/falco/falco_rules.yaml")).ok())
+    let given = env::var_os("EYAS_SHARED").map(PathBuf::from);
+    let beside = ["..", "../.."].iter().map(|up| root.join(up).join("shared"));
+    let files = given.into_iter().chain(beside).map(|folder| folder.join("falco/falco_rules.yaml"));
+    let found = files.into_iter().find(|file| file.is_file());
+    found.map(|file| fs::canonicalize(file).unwrap())
 }
 
-fn meta(name: &str) -> Meta {
-    Meta { id: ObjectRef { namespace: "eyas-system".into(), name: name.into() }, ..Meta::default() }
+fn run(args: &[&str], dir: &Path) -> serde_json::Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-eyas")).args(args).current_dir(dir).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().map(text).collect()
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for path in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
+        }
+    }
+    found
 }
 
 #[test]
-fn the_published_ruleset_compiles() {
-    let Some(yaml) = published() else {
+fn the_published_ruleset_comes_across() {
+    let Some(file) = published() else {
         println!("skipped: ../shared/falco/falco_rules.yaml is not here");
         return;
     };
-    let items: Vec<Value> = serde_saphyr::from_str(&yaml).unwrap();
-    let (mut definitions, mut rules) = (Definitions::default(), Vec::new());
-    for item in &items {
-        if let Some(name) = item.get("list") {
-            definitions.lists.push((text(name), texts(&item["items"])));
-        } else if let Some(name) = item.get("macro") {
-            definitions.macros.push((text(name), text(&item["condition"])));
-        } else if let Some(name) = item.get("rule") {
-            rules.push(RuleSource {
-                meta: meta(&text(name)),
-                title: text(name),
-                description: text(&item["desc"]),
-                condition: text(&item["condition"]),
-                output: text(&item["output"]),
-                priority: text(&item["priority"]).parse::<Priority>().unwrap(),
-                tags: texts(&item["tags"]),
-                state: RuleState::Active,
-                definitions: Definitions::default(),
-                exceptions: Vec::new(),
-                tenant_exceptions: None,
-                tests: Vec::new(),
-            });
-        }
+    let dir = tempfile::tempdir().unwrap();
+    let file = file.to_str().unwrap();
+    let checked = run(&["check", file, "-o", "json"], dir.path());
+    assert_eq!((&checked["rulesFiles"]["rules"], &checked["ok"]), (&25.into(), &true.into()));
+    for exceptions in ["inline", "objects"] {
+        let args = ["import", file, "-o", "out", "--exceptions", exceptions, "--report", "json"];
+        let report = run(&args, dir.path());
+        let imported = &report["imported"];
+        let counts = ["rules", "macros", "lists", "libraries"].map(|what| imported[what].as_u64().unwrap());
+        assert_eq!((counts, &report["refused"]), ([25, 87, 49, 1], &serde_json::json!([])));
+        let first = files(&dir.path().join("out"));
+        run(&args, dir.path());
+        assert!(first == files(&dir.path().join("out")), "a second import wrote other bytes");
+        let checked = run(&["check", "out", "-o", "json"], dir.path());
+        let problems = checked["problems"].as_array().unwrap();
+        assert!(problems.iter().all(|p| p["severity"] == "warning"), "{problems:#?}");
+        assert_eq!(checked["objects"], 26);
     }
-    assert!(rules.len() >= 25 && definitions.macros.len() >= 80 && definitions.lists.len() >= 40);
-    let libraries = vec![LibrarySource { meta: meta("falco"), definitions }];
-    let number = rules.len();
-    let sources = Sources { system_namespace: "eyas-system".into(), rules, libraries, ..Sources::default() };
-    let compiled = compile(&sources, None);
-    let errors: Vec<String> = compiled
-        .outcomes
-        .iter()
-        .flat_map(|outcome| outcome.diagnostics.iter().map(move |d| (outcome, d)))
-        .filter(|(_, d)| d.severity == Severity::Error)
-        .map(|(outcome, d)| format!("{} {}: {}", outcome.kind.as_str(), outcome.id, Diagnostic::one_line(d)))
-        .collect();
-    assert!(errors.is_empty(), "{errors:#?}");
-    assert_eq!(compiled.outcomes.iter().filter(|o| o.kind == ObjectKind::Rule && o.accepted).count(), number);
-    engine::plan::Plan::new(std::sync::Arc::new(compiled.ruleset)).unwrap();
 }

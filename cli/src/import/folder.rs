@@ -45,10 +45,10 @@ pub fn write(folder: &Path, files: &[(String, String)], force: bool) -> Result<W
     }
     let in_the_way: Vec<&str> = all
         .iter()
-        .filter(|(name, text)| fs::read_to_string(folder.join(name)).map_or_else(
-            |_| folder.join(name).exists(),
-            |there| there != *text && !is_ours(&there),
-        ))
+        .filter(|(name, text)| {
+            fs::read_to_string(folder.join(name))
+                .map_or_else(|_| folder.join(name).exists(), |there| there != *text && !is_ours(&there))
+        })
         .map(|(name, _)| name.as_str())
         .collect();
     if !force && !in_the_way.is_empty() {
@@ -112,7 +112,8 @@ fn there(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 
 /// Whether an import wrote a text: its annotation stands in the metadata.
 fn is_ours(text: &str) -> bool {
-    let metadata = text.lines().skip_while(|line| *line != "metadata:").skip(1).take_while(|line| line.starts_with(' '));
+    let metadata =
+        text.lines().skip_while(|line| *line != "metadata:").skip(1).take_while(|line| line.starts_with(' '));
     let annotation = format!("    {ANNOTATION}: ");
     text.starts_with(MARK) || metadata.into_iter().any(|line| line.starts_with(&annotation))
 }

@@ -72,8 +72,7 @@ pub fn run(args: &ImportArgs) -> Result<Verdict> {
     }
     let texts: Vec<String> = args.files.iter().map(|path| read(path)).collect::<Result<_>>()?;
     let names: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
-    let files: Vec<RulesText<'_>> =
-        names.iter().zip(&texts).map(|(name, text)| RulesText { name, text }).collect();
+    let files: Vec<RulesText<'_>> = names.iter().zip(&texts).map(|(name, text)| RulesText { name, text }).collect();
     let mut loaded = load(&files);
     loaded.compile();
     let objects = objects::make(&loaded, args);
@@ -106,8 +105,7 @@ pub fn check(files: &[(PathBuf, String)]) -> Option<Loaded> {
         return None;
     }
     let names: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
-    let texts: Vec<RulesText<'_>> =
-        names.iter().zip(files).map(|(name, (_, text))| RulesText { name, text }).collect();
+    let texts: Vec<RulesText<'_>> = names.iter().zip(files).map(|(name, (_, text))| RulesText { name, text }).collect();
     let mut loaded = load(&texts);
     loaded.compile();
     Some(loaded)

@@ -3,7 +3,7 @@ use super::{Exceptions, ImportArgs, limits, text::Yaml};
 use crds::files::load_text;
 use engine::{
     compile::exception_condition,
-    rules_file::{List, Loaded, Macro, Rule, RuleException, object_names},
+    rules_file::{List, Loaded, Macro, Problem, Rule, RuleException, object_names},
 };
 use serde::Serialize;
 use std::{collections::HashSet, path::Path};
@@ -60,7 +60,9 @@ pub fn make(loaded: &Loaded, args: &ImportArgs) -> Objects {
         let file = base(loaded.rule_file(rule));
         let moved = args.exceptions == Exceptions::Objects && !rule.open_or;
         let text = rule_text(rule, name, file, args, moved, &mut how);
-        objects.add(format!("rules/{name}.yaml"), text, ("rule", &rule.name, &place));
+        if !objects.add(format!("rules/{name}.yaml"), text, ("rule", &rule.name, &place)) {
+            continue;
+        }
         objects.rules += 1;
         if moved {
             exceptions.extend(rule.exceptions.iter().map(|exception| (rule, exception, file)));
@@ -72,15 +74,28 @@ pub fn make(loaded: &Loaded, args: &ImportArgs) -> Objects {
     objects
 }
 
-/// Whether something has to be mended in an object.
+/// Whether something has to be mended in an object that was refused, rather than that Falco would skip it as well.
 fn has_error(loaded: &Loaded, kind: &str, name: &str) -> bool {
-    let of = |p: &&engine::rules_file::Problem| p.object.as_ref().is_some_and(|o| o.kind == kind && o.name == name);
-    loaded.problems.iter().filter(of).any(engine::rules_file::Problem::is_error)
+    let of = |p: &&Problem| p.object.as_ref().is_some_and(|o| o.kind == kind && o.name == name);
+    let skips = |p: &Problem| {
+        let code = p.diagnostic.code.as_str();
+        !p.is_error()
+            && matches!(
+                code,
+                "LOAD_UNKNOWN_SOURCE" | "LOAD_UNKNOWN_FILTER" | "LOAD_INVALID_MACRO_NAME" | "LOAD_INVALID_LIST_NAME"
+            )
+    };
+    let mut found = loaded.problems.iter().filter(of).peekable();
+    let mut skipped = false;
+    found.any(|problem| {
+        skipped |= skips(problem);
+        problem.is_error()
+    }) || !skipped
 }
 
 impl Objects {
     /// Adds a file if it reads back as one object without a problem.
-    fn add(&mut self, path: String, text: String, (kind, name, place): (&'static str, &str, &str)) {
+    fn add(&mut self, path: String, text: String, (kind, name, place): (&'static str, &str, &str)) -> bool {
         let read = load_text(Path::new(&path), &text);
         let found = read.problems.iter().map(|p| p.diagnostic.message.clone());
         let found = found.chain(read.rules.iter().flat_map(|r| r.problems.iter().map(|(_, d)| d.message.clone())));
@@ -88,9 +103,10 @@ impl Objects {
         if let Some(why) = found.into_iter().next() {
             let (name, place) = (name.to_owned(), place.to_owned());
             self.refused.push(Refused { kind, name, place, why, error: true });
-            return;
+            return false;
         }
         self.files.push((path, text));
+        true
     }
 
     fn change(&mut self, kind: &'static str, name: &str, how: Vec<String>) {
@@ -133,14 +149,7 @@ fn head(yaml: &mut Yaml, comments: &[String], kind: &str, name: &str, file: &str
     yaml.line(0, "spec:");
 }
 
-fn rule_text(
-    rule: &Rule,
-    name: &str,
-    file: &str,
-    args: &ImportArgs,
-    moved: bool,
-    how: &mut Vec<String>,
-) -> String {
+fn rule_text(rule: &Rule, name: &str, file: &str, args: &ImportArgs, moved: bool, how: &mut Vec<String>) -> String {
     let mut yaml = Yaml::default();
     head(&mut yaml, &rule.comments, "DetectionRule", name, file, args);
     yaml.entry(2, "name", &rule.name);
@@ -157,14 +166,46 @@ fn rule_text(
         yaml.entry(2, "state", "Disabled");
     }
     if rule.open_or && rule.exceptions.iter().any(|e| !e.inline.values.is_empty()) {
-        how.push("its exceptions are written into the condition, where they bind to the last part of the `or`".to_owned());
+        how.push(
+            "its exceptions are written into the condition, where they bind to the last part of the `or`".to_owned(),
+        );
     }
-    yaml.text(2, "condition", &rule.whole_condition());
+    yaml.text(2, "condition", &flow(&rule.whole_condition()));
     if !rule.open_or && !moved && !rule.exceptions.is_empty() {
         inline_exceptions(&mut yaml, rule, how);
     }
     yaml.text(2, "output", &rule.output.text);
     yaml.finish()
+}
+
+/// A condition of several lines on one: outside of quotes any white space means the same.
+fn flow(condition: &str) -> String {
+    // In the brackets of a field other rules hold for quotes.
+    if !condition.contains('\n') || condition.contains("[\"") || condition.contains("['") {
+        return condition.to_owned();
+    }
+    let (mut out, mut quote) = (String::with_capacity(condition.len()), None);
+    let mut chars = condition.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (None, c) if c.is_ascii_whitespace() => {
+                if !out.ends_with(' ') {
+                    out.push(' ');
+                }
+                continue;
+            }
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), '\\') => {
+                out.push(c);
+                out.extend(chars.next());
+                continue;
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
 }
 
 fn cut(text: &str, most: usize, what: &str, how: &mut Vec<String>) -> String {
@@ -222,7 +263,8 @@ fn inline_exceptions(yaml: &mut Yaml, rule: &Rule, how: &mut Vec<String>) {
 
 /// Exceptions of rules as objects of their own.
 fn exception_objects(objects: &mut Objects, exceptions: &[(&Rule, &RuleException, &str)], args: &ImportArgs) {
-    let titles: Vec<String> = exceptions.iter().map(|(rule, e, _)| format!("{} {}", rule.name, e.inline.name)).collect();
+    let titles: Vec<String> =
+        exceptions.iter().map(|(rule, e, _)| format!("{} {}", rule.name, e.inline.name)).collect();
     let names = object_names(titles.iter().map(String::as_str));
     for ((rule, exception, file), name) in exceptions.iter().zip(names) {
         let inline = &exception.inline;
@@ -251,10 +293,12 @@ fn exception_objects(objects: &mut Objects, exceptions: &[(&Rule, &RuleException
         yaml.list(2, "rules", std::slice::from_ref(&rule.name));
         yaml.line(2, "match:");
         yaml.text(4, "condition", &condition);
-        let reason = format!("Exception {:?} of the rule {:?} in {file}, which does not say why.", inline.name, rule.name);
+        let reason =
+            format!("Exception {:?} of the rule {:?} in {file}, which does not say why.", inline.name, rule.name);
         yaml.text(2, "reason", &reason.chars().take(limits::REASON).collect::<String>());
-        objects.add(format!("exceptions/{name}.yaml"), yaml.finish(), ("exception", &inline.name, file));
-        objects.exceptions += 1;
+        if objects.add(format!("exceptions/{name}.yaml"), yaml.finish(), ("exception", &inline.name, file)) {
+            objects.exceptions += 1;
+        }
         objects.change("rule", &rule.name, vec![format!("its exception {} is an object of its own", inline.name)]);
     }
 }
@@ -300,6 +344,7 @@ fn libraries(objects: &mut Objects, loaded: &Loaded, args: &ImportArgs) {
                 of.for_each(|entry| text.push_str(&entry.text));
             }
         }
+        // What does not read back is told as refused, and the rest of the libraries stands.
         objects.add(format!("libraries/{name}.yaml"), text, ("library", &name, &file));
         rest = later;
     }
@@ -330,7 +375,7 @@ fn macro_entry(objects: &mut Objects, loaded: &Loaded, definition: &Macro, entri
     let mut yaml = Yaml::default();
     yaml.comments(4, &definition.comments);
     yaml.line(4, &format!("- name: {}", super::text::scalar(name)));
-    yaml.text(6, "condition", condition);
+    yaml.text(6, "condition", &flow(condition));
     entries.push(Entry { is_list: false, text: yaml.finish() });
     objects.macros += 1;
     let how = definition.changes.iter().map(|c| format!("{} by {}", c.what, c.by)).collect();

@@ -141,7 +141,8 @@ fn is_literal(text: &str) -> bool {
 /// Lines of at most the width where that is possible; breaks only at single blanks.
 fn wrap(text: &str) -> Vec<&str> {
     let bytes = text.as_bytes();
-    let single = |at: usize| bytes[at] == b' ' && bytes[at - 1] != b' ' && bytes.get(at + 1).is_some_and(|b| *b != b' ');
+    let single =
+        |at: usize| bytes[at] == b' ' && bytes[at - 1] != b' ' && bytes.get(at + 1).is_some_and(|b| *b != b' ');
     let (mut lines, mut start, mut last) = (Vec::new(), 0, None);
     for at in 1..bytes.len() {
         if !single(at) {

@@ -14,13 +14,35 @@ use indexmap::IndexMap;
 const LIST_KEYS: [&str; 4] = ["list", "items", "append", "override"];
 const MACRO_KEYS: [&str; 4] = ["macro", "condition", "append", "override"];
 const RULE_KEYS: [&str; 15] = [
-    "rule", "desc", "condition", "output", "priority", "source", "enabled", "tags", "exceptions", "append", "override",
-    "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration",
+    "rule",
+    "desc",
+    "condition",
+    "output",
+    "priority",
+    "source",
+    "enabled",
+    "tags",
+    "exceptions",
+    "append",
+    "override",
+    "warn_evttypes",
+    "skip-if-unknown-filter",
+    "capture",
+    "capture_duration",
 ];
 const RULE_APPEND: [&str; 5] = ["condition", "output", "desc", "tags", "exceptions"];
 const RULE_REPLACE: [&str; 11] = [
-    "condition", "output", "desc", "tags", "exceptions", "priority", "enabled", "warn_evttypes",
-    "skip-if-unknown-filter", "capture", "capture_duration",
+    "condition",
+    "output",
+    "desc",
+    "tags",
+    "exceptions",
+    "priority",
+    "enabled",
+    "warn_evttypes",
+    "skip-if-unknown-filter",
+    "capture",
+    "capture_duration",
 ];
 /// What an object can be.
 const KINDS: [&str; 5] = ["rule", "macro", "list", "required_engine_version", "required_plugin_versions"];
@@ -155,8 +177,7 @@ impl Collector {
                 *there = Macro { name, condition, comments, changes, refused, place, stamp };
             }
             None => {
-                let new =
-                    Macro { name: name.clone(), condition, comments, changes: Vec::new(), refused, place, stamp };
+                let new = Macro { name: name.clone(), condition, comments, changes: Vec::new(), refused, place, stamp };
                 self.macros.insert(name, new);
             }
         }
@@ -224,7 +245,7 @@ impl Collector {
 
     fn define_rule(&mut self, item: &mut Item<'_>, name: String, comments: Vec<String>) {
         let condition = item.joined("condition");
-        let output = item.joined("output");
+        let output = output(item);
         let description = item.required_text("desc");
         let priority = priority(item);
         let source = item.optional_text("source").unwrap_or(SYSCALL).to_owned();
@@ -328,7 +349,7 @@ impl Collector {
 fn change(item: &mut Item<'_>, rule: &mut Rule, key: &str, how: How) {
     match (key, how) {
         ("condition", _) => put(&mut rule.condition, item.joined(key), how),
-        ("output", _) => put(&mut rule.output, item.joined(key), how),
+        ("output", _) => put(&mut rule.output, output(item), how),
         ("desc", _) => {
             if let Some(text) = item.required_text(key) {
                 match how {
@@ -374,6 +395,20 @@ fn put(text: &mut Joined, new: Option<Joined>, how: How) {
         (Some(new), How::Replace) => *text = new,
         (None, _) => {}
     }
+}
+
+/// `output`, where Falco still takes an older word for two fields.
+fn output(item: &mut Item<'_>) -> Option<Joined> {
+    const OLD: &str = "%container.info";
+    const NEW: &str = "%container.name (id=%container.id)";
+    let mut output = item.joined("output")?;
+    if output.text.contains(OLD) {
+        let at = item.entry("output").map_or(item.head, |(_, node)| node.at);
+        let message = format!("{OLD} is deprecated");
+        item.tell(at, Finding::warning(code::DEPRECATED, message).part("output").hint(format!("write {NEW}")));
+        output.text = output.text.replace(OLD, NEW);
+    }
+    Some(output)
 }
 
 /// The name of an object; from here on its problems bear it.
@@ -459,9 +494,7 @@ fn unknown(item: &mut Item<'_>) {
         None if item.has("items") => {
             ("an entry without `list`; it is left out".to_owned(), at, "add - list: with its name".to_owned())
         }
-        None => {
-            (format!("unknown entry `{key}`; it is left out"), at, format!("entries are {}", KINDS.join(", ")))
-        }
+        None => (format!("unknown entry `{key}`; it is left out"), at, format!("entries are {}", KINDS.join(", "))),
     };
     item.tell(at, Finding::warning(code::UNKNOWN_ITEM, message).hint(hint));
 }

@@ -214,8 +214,25 @@ fn check_comps(item: &mut Item<'_>, name: &str, node: &Node, comps: &[String], s
 }
 
 const OPERATORS: [&str; 19] = [
-    "=", "==", "!=", "<", "<=", ">", ">=", "contains", "icontains", "bcontains", "startswith", "bstartswith",
-    "endswith", "glob", "iglob", "regex", "in", "intersects", "pmatch",
+    "=",
+    "==",
+    "!=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "contains",
+    "icontains",
+    "bcontains",
+    "startswith",
+    "bstartswith",
+    "endswith",
+    "glob",
+    "iglob",
+    "regex",
+    "in",
+    "intersects",
+    "pmatch",
 ];
 
 fn check_fields(item: &mut Item<'_>, node: &Node, fields: &[String]) -> Option<()> {
@@ -247,7 +264,8 @@ fn tuples(
             match value.text().filter(|t| !t.is_empty() && !value.is_null()) {
                 Some(text) => plain.extend(list_text(text)),
                 None => {
-                    let message = format!("exception {name:?} has a single field, so its values are plain, not {}", value.what());
+                    let message =
+                        format!("exception {name:?} has a single field, so its values are plain, not {}", value.what());
                     let hint = format!("write values: [one, two], or fields: [{}]", inline.fields.join(", "));
                     item.tell(value.at, finding(message).hint(hint));
                     fine = false;

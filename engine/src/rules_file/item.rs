@@ -254,7 +254,9 @@ fn example(key: &str) -> String {
         "condition" => "write a condition: evt.type = execve and proc.name = nc".to_owned(),
         "output" => "say what happened: A shell was started (command=%proc.cmdline)".to_owned(),
         "desc" => "say in a sentence what the rule detects".to_owned(),
-        "priority" => "write one of Emergency, Alert, Critical, Error, Warning, Notice, Informational, Debug".to_owned(),
+        "priority" => {
+            "write one of Emergency, Alert, Critical, Error, Warning, Notice, Informational, Debug".to_owned()
+        }
         "required_engine_version" => "write a version: 0.31.0".to_owned(),
         key => format!("write `{key}: VALUE`"),
     }

@@ -60,7 +60,8 @@ pub fn judge(loaded: &mut Loaded) {
         if rule.open_or
             && let Some(exception) = rule.exceptions.iter().find(|e| !e.inline.values.is_empty())
         {
-            let message = "the condition has an `or` outside of parentheses, so its exceptions bind to the last part only";
+            let message =
+                "the condition has an `or` outside of parentheses, so its exceptions bind to the last part only";
             let hint = "put the whole condition in parentheses if they are meant for all of it";
             let finding = Finding::warning(code::OPEN_OR, message).part("exceptions").hint(hint);
             push(&mut problems, loaded.files.problem(exception.place, Some(rule.named()), finding));
@@ -83,7 +84,9 @@ fn parse(text: &Joined, files: &Files, head: Place, object: Named, problems: &mu
         Err(error) => {
             let place = text.place(files, error.span).unwrap_or(head);
             let finding = Finding::error(&error.code, error.message.clone()).part("condition");
-            push(problems, files.problem(place, Some(object), finding.hint_if(error.suggestion.clone())));
+            let seam = text.is_seam(error.span.start as usize);
+            let hint = seam.then(|| "begin an appended condition with `and` or `or`".to_owned());
+            push(problems, files.problem(place, Some(object), finding.hint_if(hint.or(error.suggestion.clone()))));
             None
         }
     }
@@ -151,9 +154,8 @@ struct Lookup<'l> {
 
 impl<'l> Lookup<'l> {
     fn new(loaded: &'l Loaded) -> Self {
-        let macros = loaded.macros.iter().map(|m| {
-            (m.name.clone(), (m.stamp.index, m.stamp.last, m.place, m.refused.is_none()))
-        });
+        let macros =
+            loaded.macros.iter().map(|m| (m.name.clone(), (m.stamp.index, m.stamp.last, m.place, m.refused.is_none())));
         Self {
             files: &loaded.files,
             macros: macros.collect(),
@@ -185,7 +187,8 @@ impl<'l> Lookup<'l> {
             }
             None => {
                 let close = suggest::closest(name, self.macros.keys().map(String::as_str)).map(did_you_mean);
-                let hint = close.unwrap_or_else(|| format!("add - macro: {name}, or give the file that defines it first"));
+                let hint =
+                    close.unwrap_or_else(|| format!("add - macro: {name}, or give the file that defines it first"));
                 Some(error(format!("unknown macro {name}")).hint(hint))
             }
         }
@@ -209,7 +212,9 @@ fn check_macros(loaded: &mut Loaded, uses: &HashMap<String, Uses>, problems: &mu
         let Some(used) = uses.get(&definition.name) else { continue };
         let mut bad = false;
         for name in &used.macros {
-            let Some(finding) = lookup.check(&name.value, Some(&definition.name), definition.stamp.last) else { continue };
+            let Some(finding) = lookup.check(&name.value, Some(&definition.name), definition.stamp.last) else {
+                continue;
+            };
             bad = true;
             if told.insert((i, name.span.start)) {
                 let place = definition.condition.place(&loaded.files, name.span).unwrap_or(definition.place);
@@ -275,7 +280,9 @@ fn warn_lists(loaded: &Loaded, problems: &mut Vec<Problem>) {
         loaded.lists.iter().map(|l| (l.name.as_str(), (l.stamp.index, l.place))).collect();
     for list in &loaded.lists {
         for item in &list.items {
-            let Some((_, place)) = known.get(item.as_str()).filter(|(index, _)| *index > list.stamp.last) else { continue };
+            let Some((_, place)) = known.get(item.as_str()).filter(|(index, _)| *index > list.stamp.last) else {
+                continue;
+            };
             let line = loaded.files.name_line(*place);
             let message = format!("list {} names the list {item}, which is defined later, at {line}", list.name);
             let finding = Finding::warning(code::UNKNOWN_ITEM, message).part("items");
@@ -297,6 +304,9 @@ fn warn_unused(loaded: &Loaded, uses: &HashMap<String, Uses>, of_rules: &[Uses],
     }
     for list in loaded.lists.iter().filter(|l| !words.contains(l.name.as_str())) {
         let message = format!("no condition and no list uses the list {}", list.name);
-        push(problems, loaded.files.problem(list.place, Some(list.named()), Finding::warning(code::UNUSED_LIST, message)));
+        push(
+            problems,
+            loaded.files.problem(list.place, Some(list.named()), Finding::warning(code::UNUSED_LIST, message)),
+        );
     }
 }

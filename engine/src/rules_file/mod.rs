@@ -124,17 +124,20 @@ fn yaml_hint(files: &Files, place: Place, message: &str) -> Option<&'static str>
     let file = files.files.get(place.file)?;
     let (start, end) = file.line_range(file.line(place.at.start));
     let line = file.text.get(start..end)?;
-    if line.trim_start_matches(' ').starts_with('\t') {
+    if message.contains("tab") || line.trim_start_matches(' ').starts_with('\t') {
         return Some("indent with spaces; YAML takes no tabs");
     }
     if message.contains("anchor") {
         return Some("`*` begins an alias in YAML; put the value in quotes");
     }
+    if message.contains("quote") {
+        return Some("close the quote; inside of single quotes write '' for one");
+    }
     if line.matches(": ").count() > 1 {
         return Some("a text with `: ` in it needs quotes, or a block: `key: >` and the text indented below");
     }
-    if message.contains("quoted") {
-        return Some("close the quote; inside of single quotes write '' for one");
+    if message.contains("repeat") || message.contains("more than") || message.contains("nested") {
+        return None;
     }
     Some("look at the indentation of this line and the one before; all keys of an entry begin in one column")
 }

@@ -14,7 +14,8 @@ pub fn object_names<'t>(titles: impl IntoIterator<Item = &'t str>) -> Vec<String
         .into_iter()
         .map(|title| {
             let plain = words(title);
-            let mut name = if plain.is_empty() || plain.len() > MAX_NAME { with_hash(&plain, title, 8) } else { plain.clone() };
+            let mut name =
+                if plain.is_empty() || plain.len() > MAX_NAME { with_hash(&plain, title, 8) } else { plain.clone() };
             let mut digits = 8;
             while !taken.insert(name.clone()) && digits < 64 {
                 name = with_hash(&plain, title, digits);

@@ -250,6 +250,11 @@ impl Joined {
         self
     }
 
+    /// Whether text that was appended begins at a byte.
+    pub(super) fn is_seam(&self, at: usize) -> bool {
+        self.pieces.iter().skip(1).any(|piece| piece.at == at)
+    }
+
     /// Where a span of the text stands in the files.
     pub(super) fn place(&self, files: &Files, span: Span) -> Option<Place> {
         let (start, end) = (span.start as usize, span.end as usize);

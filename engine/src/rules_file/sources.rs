@@ -4,11 +4,14 @@ use super::{
     model::Loaded,
     names::object_names,
     place::{Finding, Named, Place, push},
+    yaml::to_u32,
 };
 use crate::{
     compile::{Compiled, ObjectKind, Outcome, compile},
-    diagnostic::{Diagnostic, Severity},
+    diagnostic::{Diagnostic, Severity, Span},
+    output::Template,
     source::{Definitions, InlineException, LibrarySource, Meta, ObjectRef, RuleSource, RuleState, Sources},
+    syntax::Operand,
 };
 use std::collections::HashMap;
 
@@ -96,7 +99,7 @@ impl Loaded {
             // A macro of unknown fields harms only the rules that use it.
             let harmless = error && is_unknown_filter(diagnostic);
             if error {
-                definition.refused.get_or_insert_with(|| diagnostic.message.clone());
+                definition.refused.get_or_insert_with(|| without_library(&diagnostic.message));
             }
             let object = definition.named();
             self.tell(place, object, diagnostic, "condition", harmless);
@@ -121,6 +124,8 @@ impl Loaded {
             });
         }
         let warn_types = rule.warn_evttypes;
+        self.deprecated_output(index);
+        let rule = &self.rules[index];
         let object = rule.named();
         for diagnostic in &outcome.diagnostics {
             if !warn_types && diagnostic.code == crate::compile::NO_EVTTYPE {
@@ -141,6 +146,24 @@ impl Loaded {
             let part = if exception.is_some() { "exceptions" } else { part };
             self.tell(place, object.clone(), diagnostic, part, skipped && diagnostic.severity == Severity::Error);
         }
+    }
+
+    /// Deprecated fields in an output; in conditions they are told by the compiler.
+    fn deprecated_output(&mut self, index: usize) {
+        let rule = &self.rules[index];
+        let Ok(template) = Template::parse(&rule.output.text) else { return };
+        let mut found = Vec::new();
+        for (written, operand) in template.fields() {
+            let Operand::Field(field) = operand else { continue };
+            let name = field.field.def().name;
+            if let Some(at) = rule.output.text.find(written.as_str()).filter(|_| field.field.def().is_deprecated()) {
+                let span = Span { start: to_u32(at), end: to_u32(at + written.len()) };
+                let place = rule.output.place(&self.files, span).unwrap_or(rule.place);
+                let finding = Finding::warning(code::DEPRECATED, format!("field {name} is deprecated")).part("output");
+                found.push(self.files.problem(place, Some(rule.named()), finding));
+            }
+        }
+        found.into_iter().for_each(|problem| push(&mut self.problems, problem));
     }
 
     /// `harmless`: an error that is a warning here.

@@ -71,9 +71,8 @@ fn alternatives<'a>(item: &mut Item<'_>, node: &'a Node) -> &'a [Node] {
 }
 
 fn requirement<'a>(item: &mut Item<'_>, node: &'a Node) -> Option<(&'a str, Range)> {
-    let error = |message: String| {
-        Finding::error(code::YAML_VALIDATE, message).hint("write {name: container, version: 0.4.0}")
-    };
+    let error =
+        |message: String| Finding::error(code::YAML_VALIDATE, message).hint("write {name: container, version: 0.4.0}");
     if !matches!(node.tree, Tree::Map(_)) {
         item.tell(node.at, error(format!("a plugin's requirement is a map, not {}", node.what())));
         return None;

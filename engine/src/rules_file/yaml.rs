@@ -50,6 +50,8 @@ pub struct Comment {
 pub struct Mistake {
     pub at: u32,
     pub message: String,
+    /// A bound was reached: nothing more is read of the file.
+    pub bound: bool,
 }
 
 /// A file as read.
@@ -120,7 +122,7 @@ impl Node {
 pub fn parse(text: &str, nodes: &mut usize) -> Parsed {
     let before = *nodes;
     let whole = read(text, 0, nodes);
-    if whole.mistakes.is_empty() {
+    if whole.mistakes.iter().all(|mistake| mistake.bound) {
         return whole;
     }
     let items = split(text);
@@ -169,20 +171,14 @@ fn read(text: &str, base: usize, nodes: &mut usize) -> Parsed {
         block_nesting_limit: MAX_DEPTH,
         bom_inside_document_as_content: false,
     };
-    let mut builder = Builder {
-        base,
-        nodes,
-        repeated: 0,
-        open: Vec::new(),
-        anchors: HashMap::new(),
-        parsed: Parsed::default(),
-    };
+    let mut builder =
+        Builder { base, nodes, repeated: 0, open: Vec::new(), anchors: HashMap::new(), parsed: Parsed::default() };
     for event in Parser::new_from_str_with_options(text, options) {
         let mistake = match event {
             Ok((event, span)) => builder.event(event, span).err(),
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(text.len());
-                Some(Mistake { at: to_u32(base + at.min(text.len())), message: error.info() })
+                Some(Mistake { at: to_u32(base + at.min(text.len())), message: error.info(), bound: false })
             }
         };
         if let Some(mistake) = mistake {
@@ -247,7 +243,7 @@ impl Builder<'_> {
                 };
                 self.repeated += anchored.size;
                 if self.repeated > MAX_REPEATED || anchored.values > *self.nodes {
-                    return Err(mistake(at, "aliases repeat too much"));
+                    return Err(bound(at, "aliases repeat too much"));
                 }
                 *self.nodes -= anchored.values;
                 let mut node = anchored.node.clone();
@@ -278,7 +274,7 @@ impl Builder<'_> {
 
     fn value(&mut self, node: Node, depth: usize, anchor: usize) -> Result<(), Mistake> {
         let Some(left) = self.nodes.checked_sub(1) else {
-            return Err(mistake(node.at, format!("more than {MAX_NODES} values; split the file or the list")));
+            return Err(bound(node.at, format!("more than {MAX_NODES} values; split the file or the list")));
         };
         *self.nodes = left;
         if self.open.len() + depth > MAX_DEPTH {
@@ -288,7 +284,7 @@ impl Builder<'_> {
             let (values, size) = weigh(&node);
             self.repeated += size;
             if self.repeated > MAX_REPEATED {
-                return Err(mistake(node.at, "anchors hold too much"));
+                return Err(bound(node.at, "anchors hold too much"));
             }
             self.anchors.insert(anchor, Anchored { node: node.clone(), depth, size, values });
         }
@@ -330,7 +326,11 @@ fn weigh(node: &Node) -> (usize, usize) {
 }
 
 fn mistake(at: Range, message: impl Into<String>) -> Mistake {
-    Mistake { at: at.start, message: message.into() }
+    Mistake { at: at.start, message: message.into(), bound: false }
+}
+
+fn bound(at: Range, message: impl Into<String>) -> Mistake {
+    Mistake { bound: true, ..mistake(at, message) }
 }
 
 /// Files are bounded far below 4 GiB.

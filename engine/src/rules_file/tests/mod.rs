@@ -1,5 +1,6 @@
 //! Loading, problem by problem, and what is loaded.
 mod loading;
+mod messages;
 mod problems;
 
 use super::{Loaded, RulesText, load};
