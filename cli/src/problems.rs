@@ -13,6 +13,9 @@ use std::{collections::HashSet, io::Write, path::PathBuf};
 /// Code of a rule test that did not go as expected.
 pub const TEST_FAILED: &str = "EYAS_TEST_FAILED";
 
+/// What to do about a field without a value.
+const MISSING: &str = "a field that the event does not give is missing, and no comparison with it holds; give it";
+
 /// One problem with its place in a file.
 #[derive(Debug, Serialize)]
 pub struct Located {
@@ -128,7 +131,7 @@ pub fn failed_test(loaded: &Loaded, outcome: &Outcome, test: &FailedTest) -> Loc
         code: TEST_FAILED.to_owned(),
         part,
         message: test.to_string(),
-        suggestion: None,
+        suggestion: test.message.ends_with(" has no value").then(|| MISSING.to_owned()),
         text: String::new(),
         span: Span::default(),
     };

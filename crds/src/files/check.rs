@@ -77,10 +77,12 @@ fn property<'a>(schema: &'a JSONSchemaProps, key: &str) -> Option<&'a JSONSchema
 }
 
 fn unknown(schema: &JSONSchemaProps, key: &str, at: Position, path: &str, findings: &mut Vec<Finding>) {
-    let known = schema.properties.iter().flatten().map(|(k, _)| k.as_str());
+    let known = || schema.properties.iter().flatten().map(|(k, _)| k.as_str());
+    let all = || Some(known().collect::<Vec<_>>()).filter(|all| !all.is_empty());
+    let suggestion = did_you_mean(key, known()).or_else(|| all().map(|all| format!("known here: {}", all.join(", "))));
     let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     let message = format!("unknown key {key:?}");
-    findings.push(Finding { path, at, message, suggestion: did_you_mean(key, known) });
+    findings.push(Finding { path, at, message, suggestion });
 }
 
 fn walk(schema: &JSONSchemaProps, node: &Node, path: &mut String, findings: &mut Vec<Finding>) {
@@ -99,7 +101,10 @@ fn walk(schema: &JSONSchemaProps, node: &Node, path: &mut String, findings: &mut
             }
         }
         (Tree::Scalar(Value::String(text)), Some("string")) => check_text(schema, text, &mut tell),
-        (Tree::Scalar(value), Some("string")) => tell(format!("{} is no text; quote it", name(value)), None),
+        (Tree::Scalar(value), Some("string")) => match words(schema) {
+            Some(words) => tell(format!("{} is not one of {}", name(value), words.join(", ")), None),
+            None => tell(format!("{} is no text; quote it", name(value)), None),
+        },
         (Tree::Scalar(value), Some("integer")) if value.is_i64() || value.is_u64() => {}
         (Tree::Scalar(value), Some("number")) if value.is_number() => {}
         (Tree::Scalar(Value::Bool(_)), Some("boolean")) => {}
@@ -149,7 +154,9 @@ fn walk_map(
     for wanted in schema.required.iter().flatten() {
         if !entries.iter().any(|(key, _, value)| key == wanted && !matches!(value.tree, Tree::Scalar(Value::Null))) {
             let message = format!("{wanted} is required");
-            findings.push(Finding { path: path.clone(), at, message, suggestion: None });
+            let words = property(schema, wanted).and_then(words);
+            let suggestion = words.map(|words| format!("write {wanted}: and one of {}", words.join(", ")));
+            findings.push(Finding { path: path.clone(), at, message, suggestion });
         }
     }
     if schema.min_properties.is_some_and(|min| i64::try_from(entries.len()).unwrap_or(i64::MAX) < min) {
@@ -186,13 +193,16 @@ fn check_text(schema: &JSONSchemaProps, text: &str, tell: &mut impl FnMut(String
     if let Some(max) = schema.max_length.filter(|max| count > *max) {
         tell(format!("{count} characters, at most {max} are allowed"), None);
     }
-    if let Some(words) = &schema.enum_
-        && !words.iter().any(|w| w.0.as_str() == Some(text))
-    {
-        let words: Vec<&str> = words.iter().filter_map(|w| w.0.as_str()).collect();
-        tell(format!("{text:?} is not one of {}", words.join(", ")), did_you_mean(text, words.iter().copied()));
-    }
-    if let Some(pattern) = &schema.pattern
+    if let Some(words) = words(schema) {
+        let fits = |word: &&str| match schema.enum_ {
+            Some(_) => *word == text,
+            None => word.eq_ignore_ascii_case(text),
+        };
+        if !words.iter().any(fits) {
+            let suggestion = did_you_mean(text, words.iter().copied());
+            tell(format!("{text:?} is not one of {}", words.join(", ")), suggestion);
+        }
+    } else if let Some(pattern) = &schema.pattern
         && !matches(pattern, text)
     {
         tell(format!("{text:?} is not of the form {pattern}"), None);
@@ -200,6 +210,15 @@ fn check_text(schema: &JSONSchemaProps, text: &str, tell: &mut impl FnMut(String
     if schema.format.as_deref() == Some("date-time") && text.parse::<k8s_openapi::jiff::Timestamp>().is_err() {
         tell(format!("{text:?} is no time such as 2026-12-31T00:00:00Z"), None);
     }
+}
+
+/// The words that may stand there: an enumeration, or a pattern of nothing but words in any case.
+fn words(schema: &JSONSchemaProps) -> Option<Vec<&str>> {
+    if let Some(words) = &schema.enum_ {
+        return Some(words.iter().filter_map(|word| word.0.as_str()).collect());
+    }
+    let words = schema.pattern.as_ref()?.strip_prefix("^(?i)(")?.strip_suffix(")$")?;
+    words.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'|').then(|| words.split('|').collect())
 }
 
 /// Whether `text` has that form. Patterns are those of our own schemas, so there are few.

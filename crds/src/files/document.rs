@@ -25,10 +25,24 @@ pub(super) fn read_file(path: &Path, text: &str, loaded: &mut Loaded) {
                 // The place is told apart from the message.
                 let message = error.to_string();
                 let message = message.split(" at line ").next().unwrap_or(&message);
-                document.problem(at, format!("bad YAML: {message}"), None);
+                document.problem(at, format!("bad YAML: {message}"), yaml_hint(message));
             }
         }
     }
+}
+
+/// What most often leads to an error of the YAML reader.
+fn yaml_hint(message: &str) -> Option<String> {
+    let hint = if message.contains("tab") {
+        "indent with spaces"
+    } else if message.contains("unexpected character") {
+        "put the value in quotes: a plain one cannot begin with `%`, `@` or a backquote"
+    } else if message.contains("':'") || message.contains("mapping values") {
+        "is a bracket or a quote before it left open, or a value with `: ` in it without quotes?"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
 }
 
 /// Documents and the line that each begins at. A line `---` at the margin always ends a document, even within a block.
@@ -85,7 +99,10 @@ impl Document<'_> {
             "Exception" => self.typed(node, kind, |l| &mut l.exceptions, Exception::new),
             "OutputRoute" => self.typed(node, kind, |l| &mut l.routes, OutputRoute::new),
             known if check::knows(known) => self.loaded.foreign += 1, // NodeAgent: written by agents, not by people.
-            other => self.problem(node.at, format!("{GROUP} has no kind {other:?}"), check::suggest_kind(other)),
+            other => {
+                let at = node.get("kind").map_or(node.at, |kind| kind.at);
+                self.problem(at, format!("{GROUP} has no kind {other:?}"), check::suggest_kind(other));
+            }
         }
     }
 
@@ -101,7 +118,8 @@ impl Document<'_> {
         let metadata = node.get("metadata");
         let Some(name) = metadata.and_then(|m| m.get("name")).and_then(Node::text).filter(|n| !n.is_empty()) else {
             let at = metadata.map_or(node.at, |m| m.at);
-            return self.problem(at, format!("a {kind} without metadata.name"), None);
+            let hint = Some("write metadata: {name: ...}".to_owned());
+            return self.problem(at, format!("a {kind} without metadata.name"), hint);
         };
         let namespace = metadata.and_then(|m| m.get("namespace")).and_then(Node::text).unwrap_or(SYSTEM_NAMESPACE);
         let origin = Arc::new(Origin::new(self.path, self.line, self.text, node));

@@ -47,7 +47,9 @@ fn what_the_schema_refuses_is_told_with_place_and_suggestion_and_the_object_stay
     let sources = loaded.sources("eyas-system");
     let [rule] = sources.rules.as_slice() else { panic!("{sources:?}") };
     let found: Vec<_> = rule.meta.problems.iter().map(|p| (p.message.as_str(), p.suggestion.as_deref())).collect();
-    assert!(found.contains(&("priority is required", None)), "{found:?}");
+    let hint =
+        "write priority: and one of emergency, alert, critical, error, warning, notice, informational, info, debug";
+    assert!(found.contains(&("priority is required", Some(hint))), "{found:?}");
     assert!(found.contains(&("unknown key \"priorty\"", Some("did you mean priority?"))), "{found:?}");
     assert!(
         found.contains(&("\"active\" is not one of Active, Shadow, Disabled", Some("did you mean Active?"))),

@@ -60,7 +60,7 @@ fn test(index: usize, test: &Test, meta: &mut Meta) -> RuleTest {
 fn inline(index: usize, given: &Inline, meta: &mut Meta) -> Option<InlineException> {
     let part = format!("exceptions[{index}]");
     let mut fail = |message: &str| {
-        meta.problems.push(problem(part.clone(), &given.name, message));
+        meta.problems.push(problem(part.clone(), &given.name, format!("exception {:?}: {message}", given.name)));
         None
     };
     let single = given.fields.as_str();
@@ -72,7 +72,11 @@ fn inline(index: usize, given: &Inline, meta: &mut Meta) -> Option<InlineExcepti
         Value::Null => Vec::new(),
         other => match texts(other) {
             Some(comps) if comps.len() == fields.len() => comps,
-            _ => return fail("comps is an operator, or one operator per field"),
+            given => {
+                let (comps, fields) = (given.map_or(0, |comps| comps.len()), fields.len());
+                let hint = "write as many operators as fields, such as [=, startswith], or leave comps out";
+                return fail(&format!("{comps} operators in comps for {fields} in fields; {hint}"));
+            }
         },
     };
     let values = if single.is_some() {
@@ -82,10 +86,13 @@ fn inline(index: usize, given: &Inline, meta: &mut Meta) -> Option<InlineExcepti
         if values.is_empty() { Vec::new() } else { vec![vec![values]] }
     } else {
         let mut tuples = Vec::with_capacity(given.values.len());
-        for tuple in &given.values {
+        for (n, tuple) in given.values.iter().enumerate() {
             match tuple.as_array().and_then(|t| t.iter().map(texts).collect::<Option<Vec<_>>>()) {
                 Some(tuple) if tuple.len() == fields.len() => tuples.push(tuple),
-                _ => return fail("with a list of fields, each entry of values is a list of one value per field"),
+                _ => {
+                    let fields = fields.join(", ");
+                    return fail(&format!("values[{n}] is no list of one value for each of the fields [{fields}]"));
+                }
             }
         }
         tuples

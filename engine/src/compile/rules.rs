@@ -30,6 +30,10 @@ pub struct Judged {
 /// Compiles a rule. `system`: the namespace whose rules see the whole cluster.
 pub fn compile(source: &RuleSource, libraries: &Libraries, system: &str) -> Judged {
     let mut problems = source.meta.problems.clone();
+    if has_error(&problems) && source.condition.is_empty() && source.output.is_empty() {
+        // An object that could not be read: that it says nothing is no news.
+        return Judged { rule: None, problems, failed_test: None };
+    }
     let mut local = Names::default();
     local.add(&source.definitions, None, &mut problems);
     let scope = libraries.scope(Some(&local), &source.meta.id.namespace, system);
@@ -41,7 +45,10 @@ pub fn compile(source: &RuleSource, libraries: &Libraries, system: &str) -> Judg
         let hint = "say what happened: Shell in a container (command=%proc.cmdline)";
         problems.push(place.error(code::OUTPUT, place.whole(), "the output is empty").suggest(Some(hint)));
     }
-    warn_unused(&local, &mut problems);
+    if condition.is_some() {
+        // What a condition that does not compile would use is not known.
+        warn_unused(&local, &mut problems);
+    }
     let Some(condition) = condition.filter(|_| !has_error(&problems)) else {
         return Judged { rule: None, problems, failed_test: None, unavailable_fields: Vec::new() };
     };

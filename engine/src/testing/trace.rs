@@ -201,7 +201,8 @@ pub fn sentence(reasons: &[Reason]) -> String {
     }
     if groups.len() > MAX_NAMED {
         let rest: usize = groups.iter().skip(MAX_NAMED).map(Vec::len).sum();
-        let _ = write!(text, "; and {rest} more parts");
+        let parts = if rest == 1 { "part" } else { "parts" };
+        let _ = write!(text, "; and {rest} more {parts}");
     }
     text
 }
