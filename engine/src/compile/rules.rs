@@ -32,7 +32,7 @@ pub fn compile(source: &RuleSource, libraries: &Libraries, system: &str) -> Judg
     let mut problems = source.meta.problems.clone();
     if has_error(&problems) && source.condition.is_empty() && source.output.is_empty() {
         // An object that could not be read: that it says nothing is no news.
-        return Judged { rule: None, problems, failed_test: None };
+        return Judged { rule: None, problems, failed_test: None, unavailable_fields: Vec::new() };
     }
     let mut local = Names::default();
     local.add(&source.definitions, None, &mut problems);
