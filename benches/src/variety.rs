@@ -124,7 +124,11 @@ pub fn addresses(number: u32, blocks: bool) -> Sources {
 pub fn compiled(sources: &Sources) -> anyhow::Result<Compiled> {
     let compiled = compile(sources, None);
     if let Some(bad) = compiled.outcomes.iter().find(|outcome| !outcome.accepted) {
-        anyhow::bail!("{}: {}", bad.id, bad.diagnostics.first().map(engine::diagnostic::Diagnostic::one_line).unwrap_or_default());
+        anyhow::bail!(
+            "{}: {}",
+            bad.id,
+            bad.diagnostics.first().map(engine::diagnostic::Diagnostic::one_line).unwrap_or_default()
+        );
     }
     Ok(compiled)
 }
