@@ -11,7 +11,10 @@ use crate::{
 use anyhow::Result;
 use engine::rules_file::{Loaded, Problem};
 use serde::Serialize;
-use std::io::Write as _;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io::Write as _,
+};
 
 /// See the module.
 #[derive(Serialize)]
@@ -50,10 +53,14 @@ impl<'l> Report<'l> {
         let Objects { rules, macros, lists, libraries, exceptions, mut changed, refused, .. } = objects;
         // What happened to one object in several steps is told once.
         let mut merged: Vec<Changed> = Vec::new();
+        let mut there: HashMap<(&'static str, String), usize> = HashMap::new();
         for mut one in changed.drain(..) {
-            match merged.iter_mut().find(|other| other.kind == one.kind && other.name == one.name) {
-                Some(other) => other.how.append(&mut one.how),
-                None => merged.push(one),
+            match there.entry((one.kind, one.name.clone())) {
+                Entry::Occupied(at) => merged[*at.get()].how.append(&mut one.how),
+                Entry::Vacant(free) => {
+                    free.insert(merged.len());
+                    merged.push(one);
+                }
             }
         }
         Self {

@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 /// Most items of a list, nested lists taken in.
 const MAX_ITEMS: usize = 1_000_000;
+/// Most problems of one condition that are told.
+const MAX_PROBLEMS: usize = 100;
 /// Most macros within macros: each takes stack.
 const MAX_MACROS: usize = 200;
 
@@ -74,6 +76,10 @@ impl<'a> Resolver<'a> {
                 let message = format!("with its macros the condition has {bound}");
                 self.problems.push(at.place.error(code::CONDITION, at.place.whole(), message));
             }
+            return None;
+        }
+        // Each problem holds the whole text: of very many the first ones must do.
+        if self.problems.len() > MAX_PROBLEMS && has_error(&self.problems) {
             return None;
         }
         match node {

@@ -5,11 +5,11 @@ use super::{
     code, exceptions,
     item::{How, Item, Overrides, did_you_mean},
     model::{Change, List, Macro, Rule, Stamp},
-    place::{Files, Finding, Joined, Named, Problem},
+    place::{Files, Finding, Joined, Named, Problem, is_full},
     yaml::{Node, Range, Tree},
 };
 use crate::{compile::is_list_name, priority::Priority, syntax::suggest};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 const LIST_KEYS: [&str; 4] = ["list", "items", "append", "override"];
 const MACRO_KEYS: [&str; 4] = ["macro", "condition", "append", "override"];
@@ -46,6 +46,8 @@ const RULE_REPLACE: [&str; 11] = [
 ];
 /// What an object can be.
 const KINDS: [&str; 5] = ["rule", "macro", "list", "required_engine_version", "required_plugin_versions"];
+/// Most names that one is compared with for a suggestion.
+const MAX_CANDIDATES: usize = 2_000;
 /// Falco's name of the source that needs no plugin.
 pub const SYSCALL: &str = "syscall";
 
@@ -117,7 +119,7 @@ impl Collector {
         let place = item.place();
         let how = overrides.first().map(|(_, how, _)| *how);
         let append = old || how == Some(How::Append);
-        if append && !exists(item, "list", &name, self.lists.keys(), "append to") {
+        if append && !exists(item, "list", &name, (self.lists.contains_key(&name), self.lists.keys()), "append to") {
             return;
         }
         let stamp = self.stamp(self.lists.get(&name).map(|l| l.stamp));
@@ -159,7 +161,7 @@ impl Collector {
         let Some(condition) = condition.filter(|_| !item.bad) else { return };
         let place = item.place();
         let append = old || overrides.first().is_some_and(|(_, how, _)| *how == How::Append);
-        if append && !exists(item, "macro", &name, self.macros.keys(), "append to") {
+        if append && !exists(item, "macro", &name, (self.macros.contains_key(&name), self.macros.keys()), "append to") {
             return;
         }
         let stamp = self.stamp(self.macros.get(&name).map(|m| m.stamp));
@@ -233,7 +235,7 @@ impl Collector {
         let at = item.entry("enabled").map_or(item.head, |(at, _)| at);
         let hint = "add override: {enabled: replace}";
         item.tell(at, Finding::warning(code::DEPRECATED, "`enabled` without `override` is deprecated").hint(hint));
-        if !exists(item, "rule", name, self.rules.keys(), "enable or disable") {
+        if !exists(item, "rule", name, (self.rules.contains_key(name), self.rules.keys()), "enable or disable") {
             return;
         }
         let by = item.files.name_line(item.place());
@@ -321,7 +323,7 @@ impl Collector {
                 }
             }
         }
-        if !exists(item, "rule", name, self.rules.keys(), "override") || item.bad {
+        if !exists(item, "rule", name, (self.rules.contains_key(name), self.rules.keys()), "override") || item.bad {
             return;
         }
         let Some(there) = self.rules.get(name) else { return };
@@ -363,11 +365,8 @@ fn change(item: &mut Item<'_>, rule: &mut Rule, key: &str, how: How) {
                 if how == How::Replace {
                     rule.tags.clear();
                 }
-                for tag in tags {
-                    if !rule.tags.contains(&tag) {
-                        rule.tags.push(tag);
-                    }
-                }
+                let all: IndexSet<String> = rule.tags.drain(..).chain(tags).collect();
+                rule.tags = all.into_iter().collect();
             }
         }
         ("exceptions", How::Append) => {
@@ -438,13 +437,8 @@ fn priority(item: &mut Item<'_>) -> Option<Priority> {
 
 fn tags(item: &mut Item<'_>) -> Option<Vec<String>> {
     let (_, node) = item.entry("tags").filter(|(_, node)| !node.is_null())?;
-    let mut tags: Vec<String> = Vec::new();
-    for tag in item.texts("tags", node)? {
-        if tags.iter().all(|t| t != tag) {
-            tags.push(tag.to_owned());
-        }
-    }
-    Some(tags)
+    let tags: IndexSet<&str> = item.texts("tags", node)?.into_iter().collect();
+    Some(tags.into_iter().map(str::to_owned).collect())
 }
 
 /// Falco pastes items as text: a comma between words without spaces makes two of one.
@@ -462,13 +456,15 @@ fn exists<'k>(
     item: &mut Item<'_>,
     kind: &str,
     name: &str,
-    mut there: impl Iterator<Item = &'k String> + Clone,
+    there: (bool, impl Iterator<Item = &'k String> + Clone),
     what: &str,
 ) -> bool {
-    let close = there.clone().map(String::as_str);
-    if there.any(|other| other == name) {
+    if there.0 {
         return true;
     }
+    let close = there.1.map(String::as_str);
+    // Among very many names the search would cost more than it is worth.
+    let close = close.take(if is_full(item.problems) { 0 } else { MAX_CANDIDATES });
     let lower = name.to_lowercase();
     let same = close.clone().find(|other| other.to_lowercase() == lower);
     let close = same.or_else(|| suggest::closest(name, close)).map(|other| format!("did you mean {other:?}?"));

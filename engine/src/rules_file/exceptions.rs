@@ -19,6 +19,7 @@ use crate::{
         parse_condition, suggest,
     },
 };
+use std::collections::HashSet;
 
 const KEYS: [&str; 4] = ["name", "fields", "comps", "values"];
 
@@ -41,6 +42,7 @@ pub fn read<'a>(item: &mut Item<'a>, append: bool) -> Vec<Written<'a>> {
         return Vec::new();
     };
     let mut all: Vec<Written<'a>> = Vec::with_capacity(list.len());
+    let mut names = HashSet::new();
     for node in list {
         let Tree::Map(entries) = &node.tree else {
             let message = format!("an exception is a map, not {}", node.what());
@@ -59,7 +61,7 @@ pub fn read<'a>(item: &mut Item<'a>, append: bool) -> Vec<Written<'a>> {
             }
         }
         let Some((name, name_at)) = name(item, node) else { continue };
-        if all.iter().any(|other| other.name == name) {
+        if !names.insert(name) {
             let message = format!("two exceptions of this rule are called {name:?}");
             let finding = Finding::warning(code::EXCEPTION_NAME, message).part("exceptions");
             item.tell(name_at, finding.hint("give one of them another name, or put their values together"));

@@ -1,10 +1,11 @@
 //! One object of a file: its keys, read with the complaints that belong to each.
 use super::{
     code,
-    place::{Files, Finding, Joined, Named, Place, Problem, push},
+    place::{Files, Finding, Joined, Named, Place, Problem, is_full, push, push_untold},
     yaml::{Node, Range, Tree},
 };
 use crate::{diagnostic::Severity, syntax::suggest};
+use std::collections::HashSet;
 
 /// An object that is being read. Mistakes go to `problems` and make it `bad`.
 pub struct Item<'a> {
@@ -39,7 +40,14 @@ impl<'a> Item<'a> {
     }
 
     pub fn tell(&mut self, at: Range, finding: Finding<'_>) {
-        self.bad |= finding.severity == Severity::Error;
+        let error = finding.severity == Severity::Error;
+        self.bad |= error;
+        if is_full(self.problems) {
+            if error {
+                push_untold(self.problems);
+            }
+            return;
+        }
         let problem = self.files.problem(self.at(at), self.object.clone(), finding);
         push(self.problems, problem);
     }
@@ -66,8 +74,9 @@ impl<'a> Item<'a> {
 
     /// Keys that nobody knows, and keys that are there twice.
     pub fn check_keys(&mut self, known: &[&str]) {
-        for (i, (key, at, _)) in self.entries().iter().enumerate() {
-            if self.entries()[..i].iter().any(|(other, ..)| other == key) {
+        let mut seen = HashSet::new();
+        for (key, at, _) in self.entries() {
+            if !seen.insert(key) {
                 let message = format!("the key `{key}` is there twice; only the first one counts");
                 self.tell(*at, Finding::warning(code::UNKNOWN_ITEM, message).hint("remove one of them"));
             } else if !known.contains(&&**key) {
@@ -183,7 +192,12 @@ impl<'a> Item<'a> {
             return Vec::new();
         };
         let mut overrides = Vec::new();
+        let mut seen = HashSet::new();
         for (key, at, value) in entries {
+            // Of a key that is there twice the first counts.
+            if !seen.insert(key) {
+                continue;
+            }
             let may_append = append.contains(&&**key);
             let may_replace = replace.contains(&&**key);
             let allowed = match (may_append, may_replace) {

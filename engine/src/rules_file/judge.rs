@@ -7,7 +7,7 @@ use super::{
     code,
     item::did_you_mean,
     model::{Loaded, Rule},
-    place::{Files, Finding, Joined, Named, Place, Problem, push},
+    place::{Files, Finding, Joined, Named, Place, Problem, is_full, push, push_untold},
 };
 use crate::{
     compile::exception_condition,
@@ -18,7 +18,11 @@ use crate::{
         parse_condition, suggest,
     },
 };
+use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
+
+/// Most names that one is compared with for a suggestion.
+const MAX_CANDIDATES: usize = 2_000;
 
 /// What a condition names.
 #[derive(Default)]
@@ -148,7 +152,7 @@ impl Uses {
 struct Lookup<'l> {
     files: &'l Files,
     /// Index and last definition of each macro, its place, and whether it can be used.
-    macros: HashMap<String, (usize, usize, Place, bool)>,
+    macros: IndexMap<String, (usize, usize, Place, bool)>,
     lists: HashSet<String>,
 }
 
@@ -164,7 +168,7 @@ impl<'l> Lookup<'l> {
     }
 
     /// `before`: only macros defined before this one exist.
-    fn check(&self, name: &str, user: Option<&str>, before: usize) -> Option<Finding<'static>> {
+    fn check(&self, name: &str, user: Option<&str>, before: usize, told: &[Problem]) -> Option<Finding<'static>> {
         let error = |message: String| Finding::error(code::VALIDATE, message).part("condition");
         match self.macros.get(name) {
             Some(_) if user == Some(name) => {
@@ -186,7 +190,8 @@ impl<'l> Lookup<'l> {
                 Some(error(message).hint(format!("write field in ({name})")))
             }
             None => {
-                let close = suggest::closest(name, self.macros.keys().map(String::as_str)).map(did_you_mean);
+                let names = self.macros.keys().map(String::as_str).take(if is_full(told) { 0 } else { MAX_CANDIDATES });
+                let close = suggest::closest(name, names).map(did_you_mean);
                 let hint =
                     close.unwrap_or_else(|| format!("add - macro: {name}, or give the file that defines it first"));
                 Some(error(format!("unknown macro {name}")).hint(hint))
@@ -212,10 +217,15 @@ fn check_macros(loaded: &mut Loaded, uses: &HashMap<String, Uses>, problems: &mu
         let Some(used) = uses.get(&definition.name) else { continue };
         let mut bad = false;
         for name in &used.macros {
-            let Some(finding) = lookup.check(&name.value, Some(&definition.name), definition.stamp.last) else {
+            let Some(finding) = lookup.check(&name.value, Some(&definition.name), definition.stamp.last, problems)
+            else {
                 continue;
             };
             bad = true;
+            if is_full(problems) {
+                push_untold(problems);
+                break;
+            }
             if told.insert((i, name.span.start)) {
                 let place = definition.condition.place(&loaded.files, name.span).unwrap_or(definition.place);
                 push(problems, loaded.files.problem(place, Some(definition.named()), finding));
@@ -240,10 +250,14 @@ fn check_rules(loaded: &mut Loaded, of_rules: &[Uses], problems: &mut Vec<Proble
     let mut refused = Vec::new();
     for (i, (rule, used)) in loaded.rules.iter().zip(of_rules).enumerate() {
         for name in &used.macros {
-            let Some(finding) = lookup.check(&name.value, None, usize::MAX) else { continue };
+            let Some(finding) = lookup.check(&name.value, None, usize::MAX, problems) else { continue };
+            refused.push(i);
+            if is_full(problems) {
+                push_untold(problems);
+                break;
+            }
             let place = rule.condition.place(&loaded.files, name.span).unwrap_or(rule.place);
             push(problems, loaded.files.problem(place, Some(rule.named()), finding));
-            refused.push(i);
         }
         compared_fields(&loaded.files, &rule.condition, rule.place, &rule.named(), used, problems);
     }
@@ -262,6 +276,9 @@ fn compared_fields(
     problems: &mut Vec<Problem>,
 ) {
     for field in &used.fields {
+        if is_full(problems) {
+            return;
+        }
         let name = &field.value;
         let message = format!("{name} is taken as text here, not as the field of this name");
         let hint = format!("write val({name}) for the field's value, or \"{name}\" for the text");

@@ -180,6 +180,18 @@ impl Files {
     }
 }
 
+/// Whether what is found from here on is only counted: looking for its place and a suggestion would cost too much.
+pub fn is_full(problems: &[Problem]) -> bool {
+    problems.len() > MAX_PROBLEMS
+}
+
+/// An error that is not told any more.
+pub fn push_untold(problems: &mut [Problem]) {
+    if let Some(last) = problems.last_mut() {
+        last.diagnostic.severity = Severity::Error;
+    }
+}
+
 /// Adds a problem; beyond the bound only errors count, and one line says so.
 pub fn push(problems: &mut Vec<Problem>, problem: Problem) {
     if problems.len() < MAX_PROBLEMS {

@@ -3,7 +3,7 @@ use super::{
     code, judge,
     model::Loaded,
     names::object_names,
-    place::{Finding, Named, Place, push},
+    place::{Finding, Named, Place, is_full, push, push_untold},
     yaml::to_u32,
 };
 use crate::{
@@ -128,6 +128,12 @@ impl Loaded {
         let rule = &self.rules[index];
         let object = rule.named();
         for diagnostic in &outcome.diagnostics {
+            if is_full(&self.problems) {
+                if diagnostic.severity == Severity::Error && !skipped {
+                    push_untold(&mut self.problems);
+                }
+                continue;
+            }
             if !warn_types && diagnostic.code == crate::compile::NO_EVTTYPE {
                 continue;
             }
