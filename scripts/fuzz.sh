@@ -30,8 +30,11 @@ if [ "$seconds" = min ]; then
     new=$(mktemp -d)
     "$bin/$target" -merge=1 -max_len=1024 "$new" "corpus/$target" "work/$target" > /dev/null 2>&1 || die "merging $target failed"
     rm -rf "corpus/$target"; mkdir -p "corpus/$target"
-    # The smallest that fit in 30 KB: the repository keeps seeds, no collection.
-    find "$new" -type f -printf '%s %f\n' | sort -n | awk '{ sum += $1; if (sum < 30000 && NR <= 150) print $2 }' |
+    # At most 150 of all sizes and 30 KB: the repository keeps seeds, no collection.
+    find "$new" -type f -printf '%s %f\n' | sort -n |
+      awk '{ size[NR] = $1; name[NR] = $2 }
+        END { step = NR > 150 ? NR / 150 : 1
+          for (n = 1; n <= NR; n += step) { i = int(n); if (sum + size[i] <= 30000) { sum += size[i]; print name[i] } } }' |
       while read -r name; do cp "$new/$name" "corpus/$target/"; done
     rm -rf "$new"
     note "$target: $(find "corpus/$target" -type f | wc -l) inputs"
