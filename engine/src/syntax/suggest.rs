@@ -2,9 +2,14 @@
 
 /// The candidate closest to a word, when it is close enough that it may have been meant.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let letters = word.chars().count();
     let near = candidates.into_iter().filter_map(|candidate| {
         // A name cut off (`proc.cmd`), or a slip (`proc.nmae`).
         let cut_off = word.len() > 3 && candidate.starts_with(word);
+        // No distance is below the difference in length: most candidates need no closer look.
+        if !cut_off && candidate.chars().count().abs_diff(letters) > slips(word.len()) {
+            return None;
+        }
         let distance = strsim::osa_distance(word, candidate);
         let fits = cut_off || distance <= slips(word.len());
         fits.then(|| (!cut_off, distance, strsim::jaro_winkler(word, candidate), candidate))
