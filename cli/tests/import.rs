@@ -91,7 +91,10 @@ fn rules_become_objects() {
         .collect();
     insta::assert_snapshot!("objects", text.concat());
     let output = kubectl_eyas(&["check", "out"], dir.path());
-    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "1 rule: 0 would be armed, 1 disabled\n2 objects in 2 files: no problem\n"));
+    assert_eq!(
+        (output.status.code(), stdout(&output).as_str()),
+        (Some(0), "1 rule: 0 would be armed, 1 disabled\n2 objects in 2 files: no problem\n")
+    );
 }
 
 #[test]
@@ -115,7 +118,10 @@ fn exceptions_become_objects_of_their_own() {
     assert!(!fs::read_to_string(dir.path().join("out/rules/shell-started.yaml")).unwrap().contains("exceptions:"));
     assert!(fs::read_to_string(dir.path().join("out/libraries/lib.yaml")).unwrap().contains("namespace: shop"));
     let output = kubectl_eyas(&["check", "out"], dir.path());
-    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "1 rule: 1 would be armed\n3 objects in 3 files: no problem\n"));
+    assert_eq!(
+        (output.status.code(), stdout(&output).as_str()),
+        (Some(0), "1 rule: 1 would be armed\n3 objects in 3 files: no problem\n")
+    );
 }
 
 #[test]
