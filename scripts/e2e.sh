@@ -17,7 +17,8 @@ if [ -z "${KUBECONFIG:-}" ]; then
   # Tests of the crates that want a real API server with our definitions, and nothing of ours running in it yet.
   for part in crds components/policyreport-crds; do kubectl apply -k "manifests/$part" > /dev/null; done
   kubectl apply -f manifests/base/namespace.yaml > /dev/null
-  EYAS_TEST_KUBECONFIG=$KUBECONFIG cargo test --locked --no-fail-fast -p eyas-agent -p eyas-operator --test cluster --test api_server \
+  # The same packages as in test.sh, so that nothing is built anew.
+  EYAS_TEST_KUBECONFIG=$KUBECONFIG cargo test --locked --no-fail-fast --workspace --exclude eyas-e2e --test cluster --test api_server \
     -- --test-threads=1 --show-output || failed=1
 fi
 e2e/cluster/deploy.sh
