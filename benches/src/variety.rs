@@ -70,7 +70,7 @@ fn condition(n: usize) -> String {
         6 => format!("v_exec and v_container and proc.name in (tool-{n}, tool-{n}.bin) and not v_tools"),
         7 => format!("v_exec and proc.cmdline contains \"--exploit-{n}\" and not v_tools"),
         8 => format!("v_exec and proc.cmdline icontains \"Invoke-Payload-{n}\""),
-        9 => format!("v_exec and proc.cmdline regex \".*(curl|wget) .*stage-{n}\\.sh.*\""),
+        9 => format!("v_exec and proc.cmdline regex \".*(curl|wget) .*stage-{n}[.]sh.*\""),
         10 => format!("v_exec and proc.aname in (daemon-{n}, worker-{n}) and proc.name in (sh, bash, zsh)"),
         11 => format!("v_exec and proc.pname = svc-{n} and not proc.name in (svc-{n}, helper-{n})"),
         12 => format!("v_exec and proc.exepath startswith /tmp/.x{n}/ and not v_known"),
