@@ -90,7 +90,15 @@ fn messages(loaded: &Loaded, outcomes: &[Outcome]) -> Vec<Message> {
             drawing: diagnostic::render(d, false),
         })
     });
-    of_files.chain(of_objects).collect()
+    // Who comes from Falco puts them here first: silence would look like rules without matches.
+    let of_falco = loaded.rules_files.iter().map(|(path, _)| {
+        let path = path.display();
+        let line = format!(
+            "{path}: a Falco rules file, which is not read here; make objects of it: kubectl eyas import {path} -o DIR"
+        );
+        Message { severity: Severity::Warning, line, drawing: String::new() }
+    });
+    of_files.chain(of_falco).chain(of_objects).collect()
 }
 
 /// A folder cannot be watched; the rules in it are armed all the same, and changes need a restart.
@@ -177,5 +185,14 @@ mod tests {
     fn a_missing_folder_says_which() {
         let error = FolderWatch::new(Path::new("/no/such/folder")).err().unwrap().to_string();
         assert!(error.contains("/no/such/folder"), "{error}");
+    }
+
+    #[test]
+    fn a_falco_rules_file_among_the_rules_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("falco.yaml"), "- list: shells\n  items: [sh]\n").unwrap();
+        let rules = Compilation::read(dir.path(), None);
+        assert_eq!(rules.errors(), 0);
+        assert!(rules.messages.iter().any(|m| m.line.contains("falco.yaml") && m.line.contains("kubectl eyas import")));
     }
 }
