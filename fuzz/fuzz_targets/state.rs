@@ -3,7 +3,7 @@
 #![no_main]
 use engine::{
     plan::Plan,
-    ruleset::{Ruleset, decode, encode},
+    ruleset::{Ruleset, SCHEMA_VERSION, decode, encode},
 };
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use std::sync::Arc;
 fuzz_target!(|bytes: &[u8]| {
     let _ = decode(bytes);
     if let Ok(mut ruleset) = serde_json::from_slice::<Ruleset>(bytes) {
+        // Another version is refused, as it should be, before anything else is looked at.
+        ruleset.schema = SCHEMA_VERSION;
         ruleset.revision = ruleset.content_revision();
         let read = decode(&encode(&ruleset)).expect("what is written is read");
         assert_eq!(read, ruleset);
