@@ -216,6 +216,12 @@ impl EventTypes {
         Self(self.0 & other.0)
     }
 
+    /// What this one holds and the other does not.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether there is none in it.
     #[must_use]
     pub const fn is_empty(self) -> bool {

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     eval::{Leaf, Truth, is_plain},
+    event::{EventType, EventTypes},
     field::FieldRef,
     matching::{FastMap, TestError},
     syntax::{Comparison, Expr, Operand},
@@ -17,9 +18,9 @@ pub struct Builder<'r> {
     keys: FastMap<Node, NodeId>,
     slots: FastMap<FieldRef, u32>,
     leaves: Leaves<'r>,
-    /// The event type that is being added, and by node the last that used it.
-    pass: u32,
-    used_in: Vec<u32>,
+    /// The rule and the group of event types that are being added, and by node the last that used it.
+    pass: (u32, u32),
+    used_in: Vec<(u32, u32)>,
 }
 
 /// Leaves by what they were made of: by its place first, since hashing a comparison with a long list takes time.
@@ -28,6 +29,8 @@ struct Leaves<'r> {
     prepared: Vec<Leaf>,
     /// In the graph, once a condition needs it.
     planned: Vec<Option<u32>>,
+    /// The event types that decide it: to be true, to be false; once asked for.
+    decided: Vec<Option<(EventTypes, EventTypes)>>,
     by_place: FastMap<usize, usize>,
     exists: FastMap<&'r Operand, usize>,
     comparisons: FastMap<&'r Comparison, usize>,
@@ -51,6 +54,7 @@ impl<'r> Leaves<'r> {
                 let id = self.prepared.len();
                 self.prepared.extend(Leaf::build(expr)?);
                 self.planned.push(None);
+                self.decided.push(None);
                 match expr {
                     Expr::Exists(operand) => _ = self.exists.insert(operand, id),
                     Expr::Compare(comparison) => _ = self.comparisons.insert(comparison, id),
@@ -64,10 +68,61 @@ impl<'r> Leaves<'r> {
     }
 }
 
+impl Leaves<'_> {
+    /// The event types for which a leaf is true, and for which it is false, whatever the event.
+    fn decided(&mut self, leaf: usize) -> (EventTypes, EventTypes) {
+        if let Some(known) = self.decided[leaf] {
+            return known;
+        }
+        let mut sets = (EventTypes::NONE, EventTypes::NONE);
+        for event_type in EventType::ALL.iter().copied() {
+            let known = Known { event_type: Some(event_type), open_class: None };
+            match known.decide(&self.prepared[leaf]) {
+                Truth::True => sets.0 = sets.0.with(event_type),
+                Truth::False => sets.1 = sets.1.with(event_type),
+                Truth::Unknown => {}
+            }
+        }
+        self.decided[leaf] = Some(sets);
+        sets
+    }
+}
+
 impl<'r> Builder<'r> {
-    /// Conditions added from now on belong to another event type.
-    pub fn next_type(&mut self) {
-        self.pass += 1;
+    /// Conditions added from now on belong to another rule.
+    pub fn next_rule(&mut self) {
+        self.pass = (self.pass.0 + 1, 0);
+    }
+
+    /// Event types in groups: for all of a group the condition is specialised to the same.
+    ///
+    /// # Errors
+    /// A literal that does not fit its field.
+    pub fn groups(&mut self, expr: &'r Expr) -> Result<Vec<EventTypes>, TestError> {
+        let mut groups = vec![EventTypes::ALL];
+        self.split(expr, &mut groups)?;
+        Ok(groups)
+    }
+
+    fn split(&mut self, expr: &'r Expr, groups: &mut Vec<EventTypes>) -> Result<(), TestError> {
+        match expr {
+            Expr::And(parts) | Expr::Or(parts) => parts.iter().try_for_each(|part| self.split(part, groups)),
+            Expr::Not(inner) => self.split(inner, groups),
+            Expr::Exists(_) | Expr::Compare(_) => {
+                let leaf = self.leaves.get(expr)?;
+                let (yes, no) = self.leaves.decided(leaf);
+                for by in [yes, no] {
+                    for n in 0..groups.len() {
+                        let (inside, outside) = (groups[n].and(by), groups[n].without(by));
+                        if !inside.is_empty() && !outside.is_empty() {
+                            groups[n] = inside;
+                            groups.push(outside);
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 
     /// What is certain of a condition, without adding it.
@@ -95,10 +150,15 @@ impl<'r> Builder<'r> {
     /// # Errors
     /// A literal that does not fit its field.
     pub fn add(&mut self, expr: &'r Expr, known: &Known) -> Result<Planned, TestError> {
+        self.pass.1 += 1;
+        self.add_part(expr, known)
+    }
+
+    fn add_part(&mut self, expr: &'r Expr, known: &Known) -> Result<Planned, TestError> {
         match expr {
             Expr::And(parts) => self.fold(parts, known, false),
             Expr::Or(parts) => self.fold(parts, known, true),
-            Expr::Not(inner) => Ok(match self.add(inner, known)? {
+            Expr::Not(inner) => Ok(match self.add_part(inner, known)? {
                 Planned::Constant(truth) => Planned::Constant(!truth),
                 Planned::Node(id) => match &self.graph.nodes[id as usize] {
                     Node::Not(twice) => Planned::Node(*twice),
@@ -125,7 +185,7 @@ impl<'r> Builder<'r> {
         let mut decided = false;
         for part in parts {
             // All of them, also after the decisive one, so that every literal is checked.
-            match self.add(part, known)? {
+            match self.add_part(part, known)? {
                 Planned::Constant(truth) => decided |= truth == decisive,
                 Planned::Node(id) => match &self.graph.nodes[id as usize] {
                     Node::And(inner) if !decisive => ids.extend(inner),
@@ -183,8 +243,9 @@ impl<'r> Builder<'r> {
 
     fn node(&mut self, node: Node) -> NodeId {
         if let Some(id) = self.keys.get(&node) {
-            let used_in = std::mem::replace(&mut self.used_in[*id as usize], self.pass);
-            self.graph.shared[*id as usize] |= used_in == self.pass;
+            let (rule, group) = std::mem::replace(&mut self.used_in[*id as usize], self.pass);
+            // The same rule for other event types is no second use.
+            self.graph.shared[*id as usize] |= rule != self.pass.0 || group == self.pass.1;
             return *id;
         }
         let graph = &mut self.graph;

@@ -232,10 +232,10 @@ impl Plan {
 pub(crate) fn possible_types(condition: &Expr) -> Result<BTreeSet<EventType>, TestError> {
     let mut builder = Builder::default();
     let mut types = BTreeSet::new();
-    for event_type in EventType::ALL {
-        let known = Known { event_type: Some(*event_type), open_class: None };
+    for group in builder.groups(condition)? {
+        let known = Known { event_type: group.iter().next(), open_class: None };
         if builder.decide(condition, &known)? != Truth::False {
-            types.insert(*event_type);
+            types.extend(group.iter());
         }
     }
     Ok(types)
@@ -251,24 +251,26 @@ type PlannedRules = (Graph, Vec<Arc<Dispatch>>, Vec<Vec<usize>>);
 fn plan_rules(ruleset: &Ruleset) -> Result<PlannedRules, PlanError> {
     let mut builder = Builder::default();
     let mut rules_of: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); Hook::ALL.len()];
-    let types = EventType::ALL.iter().copied().map(Some).chain([None]);
-    let mut by_type = Vec::new();
-    for event_type in types {
-        let known = Known { event_type, open_class: None };
-        builder.next_type();
-        let mut candidates = Vec::new();
-        for (index, rule) in ruleset.rules.iter().enumerate() {
-            let failed = |error: TestError| plan_error(&rule.id, error.message);
+    // The last: events of no type that we know.
+    let mut by_type: Vec<Vec<Candidate>> = vec![Vec::new(); EventType::ALL.len() + 1];
+    for (index, rule) in ruleset.rules.iter().enumerate() {
+        let failed = |error: TestError| plan_error(&rule.id, error.message);
+        let number = u32::try_from(index).map_err(|_| plan_error(&rule.id, "too many rules"))?;
+        builder.next_rule();
+        for group in builder.groups(&rule.condition).map_err(failed)? {
+            let known = Known { event_type: group.iter().next(), open_class: None };
             let condition = builder.add(&rule.condition, &known).map_err(failed)?;
             if condition != Planned::Constant(false) {
-                let rule = u32::try_from(index).map_err(|_| plan_error(&rule.id, "too many rules"))?;
-                candidates.push(Candidate { rule, condition });
-                if let Some(event_type) = event_type {
+                for event_type in group.iter() {
+                    by_type[event_type as usize].push(Candidate { rule: number, condition });
                     rules_of[event_type.hook() as usize].insert(index);
                 }
             }
         }
-        by_type.push(candidates);
+        let condition = builder.add(&rule.condition, &Known::default()).map_err(failed)?;
+        if condition != Planned::Constant(false) {
+            by_type[EventType::ALL.len()].push(Candidate { rule: number, condition });
+        }
     }
     let graph = builder.finish();
     let mut known: HashMap<Vec<Candidate>, Arc<Dispatch>> = HashMap::new();
@@ -305,7 +307,10 @@ fn plan_exceptions(ruleset: &Ruleset) -> Result<(Graph, Vec<Vec<PlannedException
         let failed = |error: TestError| plan_error(&exception.id, error.message);
         let condition = match &exception.condition {
             None => Planned::Constant(true),
-            Some(condition) => builder.add(condition, &Known::default()).map_err(failed)?,
+            Some(condition) => {
+                builder.next_rule();
+                builder.add(condition, &Known::default()).map_err(failed)?
+            }
         };
         for rule in exception.rules.iter().filter_map(|id| at.get(id)) {
             of[*rule].push(PlannedException { index, condition, expires_at: exception.expires_at });
