@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Severity, Span},
-    eval::Leaf,
+    eval::{Leaf, check_arguments},
     event_names,
     field::{Field, FieldRef},
     source::ObjectRef,
@@ -199,8 +199,13 @@ impl<'a> Resolver<'a> {
             ast::Operand::Field(field) => Operand::Field(self.field(field, at)?),
             ast::Operand::Text(literal) => Operand::Text(literal.value.text.clone()),
             ast::Operand::List(items, _) => Operand::List(self.operands(items, at)?),
-            ast::Operand::Call { function, args, selector, .. } => {
-                Operand::Call { function: *function, args: self.operands(args, at)?, selector: selector.clone() }
+            ast::Operand::Call { function, args, selector, span } => {
+                let args = self.operands(args, at)?;
+                if let Err(message) = check_arguments(*function, &args) {
+                    self.problems.push(at.place.error(code::CONDITION, *span, message));
+                    return None;
+                }
+                Operand::Call { function: *function, args, selector: selector.clone() }
             }
         })
     }

@@ -75,6 +75,8 @@ impl Test {
                 [literal] => single(kind, op, literal, 0),
                 _ => Err(TestError { item: None, message: format!("`{op}` takes one value"), suggestion: None }),
             },
+            // Nothing fits an empty list, also not all of it.
+            (_, Some(_)) if literals.is_empty() => Ok(any_of(Vec::new())),
             (_, Some(quantifier)) => {
                 let tests: Vec<Self> =
                     literals.iter().enumerate().map(|(n, l)| single(kind, op, l, n)).collect::<Result<_>>()?;
