@@ -90,6 +90,25 @@ impl Test {
     }
 }
 
+impl Test {
+    /// Whether [`Test::build`] takes these; a long list is looked through and not made into a set.
+    ///
+    /// # Errors
+    /// As `build`.
+    pub fn check(kind: Kind, op: Op, quantifier: Option<Quantifier>, literals: &[Text]) -> Result<()> {
+        let list = matches!(op, Op::In | Op::Intersects) || (op, quantifier) == (Op::Eq, Some(Quantifier::AnyOf));
+        if !list {
+            return Self::build(kind, op, quantifier, literals).map(drop);
+        }
+        check_operator(kind, op)?;
+        let mut numbered = literals.iter().enumerate();
+        match kind {
+            Kind::Text | Kind::Bytes | Kind::Clock | Kind::Dyn => Ok(()),
+            _ => numbered.try_for_each(|(n, literal)| single(kind, Op::Eq, literal, n).map(drop)),
+        }
+    }
+}
+
 /// Many literals of one operator become one test, where there is one that is faster than trying each.
 fn any_of(tests: Vec<Test>) -> Test {
     const MANY: usize = 4;
