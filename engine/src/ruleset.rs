@@ -7,6 +7,7 @@ use crate::{
     syntax::Expr,
 };
 use serde::{Deserialize, Serialize};
+use std::io::{self, BufWriter, Write};
 
 /// Version of this format. An agent refuses another one and keeps its last good ruleset.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -110,9 +111,11 @@ impl Ruleset {
         let bare = Bare { schema: self.schema, rules: &self.rules, exceptions: &self.exceptions, routes: &self.routes };
         let mut hash = Sha256::new();
         // Writing to a hash cannot fail, and neither can serialising these types.
-        if serde_json::to_writer(HashWriter(&mut hash), &bare).is_err() {
+        let mut writer = BufWriter::with_capacity(1 << 16, HashWriter(&mut hash));
+        if serde_json::to_writer(&mut writer, &bare).is_err() || writer.flush().is_err() {
             return String::new();
         }
+        drop(writer);
         hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect()
     }
 }
@@ -127,12 +130,12 @@ struct Bare<'a> {
 
 struct HashWriter<'a>(&'a mut sha2::Sha256);
 
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         sha2::Digest::update(self.0, bytes);
         Ok(bytes.len())
     }
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #[path = "conformance/accept.rs"]
 mod accept;
+#[path = "conformance/falco.rs"]
+mod falco;
 #[path = "conformance/refuse.rs"]
 mod refuse;
-#[path = "conformance/semantics.rs"]
+#[path = "conformance/semantics/mod.rs"]
 mod semantics;
 
 use engine::{
@@ -18,14 +20,14 @@ use engine::{
 #[test]
 fn the_grammar_takes() {
     let mut wrong = Vec::new();
-    for (group, texts) in accept::ACCEPT {
+    for (group, texts) in accept::ACCEPT.iter().chain(falco::ACCEPT) {
         for text in *texts {
             if let Err(error) = parse_condition(text) {
                 wrong.push(format!("{group}: {text:?}: {}", error.one_line()));
             }
         }
     }
-    let count: usize = accept::ACCEPT.iter().map(|(_, texts)| texts.len()).sum();
+    let count: usize = accept::ACCEPT.iter().chain(falco::ACCEPT).map(|(_, texts)| texts.len()).sum();
     println!("{count} conditions");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -33,7 +35,7 @@ fn the_grammar_takes() {
 #[test]
 fn the_grammar_refuses_at_the_right_place() {
     let mut wrong = Vec::new();
-    for (group, cases) in refuse::REFUSE {
+    for (group, cases) in refuse::REFUSE.iter().chain(falco::REFUSE) {
         for (text, place, message) in *cases {
             match parse_condition(text) {
                 Ok(_) => wrong.push(format!("{group}: {text:?} is taken")),
@@ -46,7 +48,7 @@ fn the_grammar_refuses_at_the_right_place() {
             }
         }
     }
-    let count: usize = refuse::REFUSE.iter().map(|(_, cases)| cases.len()).sum();
+    let count: usize = refuse::REFUSE.iter().chain(falco::REFUSE).map(|(_, cases)| cases.len()).sum();
     println!("{count} conditions");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -75,7 +77,7 @@ fn rule(condition: &str, event: &str, holds: bool) -> RuleSource {
 #[test]
 fn operators_say_of_each_type_what_they_should() {
     let (mut wrong, mut count) = (Vec::new(), 0);
-    for table in semantics::TABLES {
+    for table in semantics::TABLES.iter().copied().flatten() {
         for (condition, holds) in table.rows {
             count += 1;
             let rules = vec![rule(condition, table.event, *holds)];

@@ -47,7 +47,7 @@ const CONDITIONS: &[&str] = &[
     "len(fd.name) = 1",
     "len(proc.aname) > 9",
     "concat(proc.name, \":\", proc.pid) = x",
-    "join((proc.name, proc.pname), \" \") = x",
+    "join(\" \", (proc.name, proc.pname)) = x",
     "getopt(proc.args, \"ab:\") = x",
     "getopt(proc.args, \"ab:\")[b] = x",
     "proc.name = val(proc.pname)",

@@ -21,8 +21,6 @@ const MAGIC: &str = "eyas-ruleset";
 const VERSION: &str = "1";
 /// The most that a state file may hold, compressed.
 const MAX_FILE: u64 = 32 << 20;
-/// The most that it may unpack to.
-const MAX_UNPACKED: usize = 256 << 20;
 const LEVEL: i32 = 3;
 
 /// The state file cannot be used.
@@ -118,7 +116,7 @@ pub fn load(dir: &Path) -> Result<Option<Ruleset>, StateError> {
     if sum(packed) != expected {
         return Err(damaged("the sum is wrong"));
     }
-    let text = zstd::bulk::decompress(packed, MAX_UNPACKED).map_err(|e| damaged(&e.to_string()))?;
+    let text = crds::ruleset_map::unpack(packed).map_err(|e| damaged(&e.to_string()))?;
     ruleset::decode(&text).map(Some).map_err(|source| StateError::Ruleset { path, source })
 }
 
@@ -168,6 +166,9 @@ mod tests {
         assert!(say(&flipped).contains("the sum is wrong"));
         assert!(say(b"").contains("no first line"));
         assert!(say(b"something else\nand more").contains("not that of a state file"));
+        let bomb = zstd::bulk::compress(&vec![b' '; engine::ruleset::MAX_ENCODED + 1], LEVEL).unwrap();
+        write(dir.path(), &path, &bomb).unwrap();
+        assert!(load(dir.path()).unwrap_err().to_string().contains("unpacks to more than"));
         let text = String::from_utf8_lossy(&good[..20]).replacen(" 1 ", " 9 ", 1);
         let newer = [text.as_bytes(), &good[20..]].concat();
         assert!(say(&newer).contains("format \"9\""));

@@ -11,7 +11,7 @@
 //! schema, checksum and revision all fit.
 mod read;
 
-pub use read::{MapError, chunk_names, decode};
+pub use read::{MapError, chunk_names, decode, unpack};
 
 use engine::ruleset::{Ruleset, SCHEMA_VERSION};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};

@@ -114,8 +114,12 @@ pub fn decode(index: &ConfigMap, chunks: &BTreeMap<String, ConfigMap>) -> Result
     Ok(ruleset)
 }
 
-/// At most [`MAX_ENCODED`] bytes, whatever the frame says of its size.
-fn unpack(bytes: &[u8]) -> Result<Vec<u8>, MapError> {
+/// A compressed ruleset's JSON, read as a stream: it allocates what comes, at most [`MAX_ENCODED`] bytes, whatever the
+/// frame says of its size.
+///
+/// # Errors
+/// It is no zstd, or too large.
+pub fn unpack(bytes: &[u8]) -> Result<Vec<u8>, MapError> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(MapError::Decompress)?;
     decoder.window_log_max(WINDOW_LOG).map_err(MapError::Decompress)?;
     let mut json = Vec::new();

@@ -4,11 +4,11 @@
 //! use, since that text belongs to another object, whose own outcome has the details.
 use super::{
     problem::{Place, Suggest as _, code, has_error},
-    scope::Scope,
+    scope::{Item, ListDef, Scope},
 };
 use crate::{
     diagnostic::{Diagnostic, Severity, Span},
-    eval::Leaf,
+    eval::{Leaf, check_arguments},
     event_names,
     field::{Field, FieldRef},
     source::ObjectRef,
@@ -199,8 +199,13 @@ impl<'a> Resolver<'a> {
             ast::Operand::Field(field) => Operand::Field(self.field(field, at)?),
             ast::Operand::Text(literal) => Operand::Text(literal.value.text.clone()),
             ast::Operand::List(items, _) => Operand::List(self.operands(items, at)?),
-            ast::Operand::Call { function, args, selector, .. } => {
-                Operand::Call { function: *function, args: self.operands(args, at)?, selector: selector.clone() }
+            ast::Operand::Call { function, args, selector, span } => {
+                let args = self.operands(args, at)?;
+                if let Err(message) = check_arguments(*function, &args) {
+                    self.problems.push(at.place.error(code::CONDITION, *span, message));
+                    return None;
+                }
+                Operand::Call { function: *function, args, selector: selector.clone() }
             }
         })
     }
@@ -214,7 +219,7 @@ impl<'a> Resolver<'a> {
         let left = self.operand(&compare.left, at);
         let (right, spans) = self.right(&compare.right, at)?;
         let comparison = Comparison { left: left?, op: compare.op.value, quantifier: compare.quantifier, right };
-        if let Err(error) = Leaf::comparison(&comparison) {
+        if let Err(error) = Leaf::check(&comparison) {
             let span = match error.item {
                 Some(item) => spans.get(item).or(spans.last()).copied().unwrap_or(compare.op.span),
                 None => compare.op.span,
@@ -290,7 +295,7 @@ impl<'a> Resolver<'a> {
     /// What is wrong with a list itself: it may contain itself.
     pub fn check_list(&self, name: &str, part: &str) -> Option<Diagnostic> {
         let (def, level) = self.scope.find_list(name, 0)?;
-        let error = self.flatten(&def.items, level, &mut vec![(name.to_owned(), level)], &mut Vec::new()).err()?;
+        let error = self.flat(name, def, level, &mut Vec::new()).err()?;
         let place = Place { part, text: name };
         Some(place.error(code::CONDITION, place.whole(), format!("list {name}: {error}")))
     }
@@ -299,50 +304,54 @@ impl<'a> Resolver<'a> {
     fn named_list(&mut self, name: &str, level: usize, span: Span, at: At<'_>) -> Option<Result<Arc<[Text]>, ()>> {
         let (def, level) = self.scope.find_list(name, level)?;
         def.used.set(true);
-        if let Some(flat) = def.flat.get() {
-            return Some(Ok(flat.clone()));
-        }
-        let mut items = Vec::new();
-        let mut open = vec![(name.to_owned(), level)];
-        if let Err(message) = self.flatten(&def.items, level, &mut open, &mut items) {
+        Some(self.flat(name, def, level, &mut Vec::new()).map_err(|message| {
             let owner = def.owner.as_ref().map(|id| format!(" of RuleLibrary {id}")).unwrap_or_default();
             let message = format!("list {name}{owner}: {message}");
             self.problems.push(at.place.error(code::CONDITION, span, message));
-            return Some(Err(()));
-        }
-        Some(Ok(def.flat.get_or_init(|| items.into()).clone()))
+        }))
     }
 
-    fn flatten(
+    /// The items of a list, nested lists taken in; made once. `open`: the lists that this is for.
+    fn flat(
         &self,
-        items: &[super::scope::Item],
+        name: &str,
+        def: &ListDef,
         level: usize,
         open: &mut Vec<(String, usize)>,
-        out: &mut Vec<Text>,
-    ) -> Result<(), String> {
+    ) -> Result<Arc<[Text]>, String> {
+        if let Some(known) = def.flat.get() {
+            return known.clone();
+        }
+        open.push((name.to_owned(), level));
+        let flat = self.flatten(def.items.take(), level, open);
+        open.pop();
+        def.flat.get_or_init(|| flat).clone()
+    }
+
+    fn flatten(&self, items: Vec<Item>, level: usize, open: &mut Vec<(String, usize)>) -> Result<Arc<[Text]>, String> {
+        let mut flat = Vec::with_capacity(items.len().min(MAX_ITEMS));
         for item in items {
             let nested = item.text.as_str().filter(|_| !item.quoted);
-            let nested = nested.and_then(|name| Some((name, self.scope.find_list(name, level)?)));
-            let Some((name, (def, below))) = nested else {
-                out.push(item.text.clone());
-                if out.len() > MAX_ITEMS {
-                    return Err(format!("more than {MAX_ITEMS} items"));
+            match nested.and_then(|name| Some((name, self.scope.find_list(name, level)?))) {
+                None if flat.len() < MAX_ITEMS => flat.push(item.text),
+                None => return Err(format!("more than {MAX_ITEMS} items")),
+                Some((name, (def, below))) => {
+                    def.used.set(true);
+                    if open.iter().any(|(known, at)| known == name && *at == below) {
+                        return Err(format!("it contains itself by way of {name}"));
+                    }
+                    if open.len() >= MAX_DEPTH / 10 {
+                        return Err("lists are nested too deep".to_owned());
+                    }
+                    let inner = self.flat(name, def, below, open)?;
+                    if flat.len() + inner.len() > MAX_ITEMS {
+                        return Err(format!("more than {MAX_ITEMS} items"));
+                    }
+                    flat.extend_from_slice(&inner);
                 }
-                continue;
-            };
-            def.used.set(true);
-            let key = (name.to_owned(), below);
-            if open.contains(&key) {
-                return Err(format!("it contains itself by way of {name}"));
             }
-            if open.len() >= MAX_DEPTH / 10 {
-                return Err("lists are nested too deep".to_owned());
-            }
-            open.push(key);
-            self.flatten(&def.items, below, open, out)?;
-            open.pop();
         }
-        Ok(())
+        Ok(flat.into())
     }
 
     /// Words that are suspicious though they fit: `<NA>`, event types that do not exist.

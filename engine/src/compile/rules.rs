@@ -230,17 +230,19 @@ fn unavailable_in_output<'t>(
 /// Why no event that a hook supplies can match a condition; `None`: one can.
 pub fn inert(condition: &Expr) -> Option<Inert> {
     // A condition that does not plan is told by its tests, or by the plan.
+    let types = possible_types(condition).ok()?;
+    if types.is_empty() { Some(why_inert(condition)) } else { None }
+}
+
+fn why_inert(condition: &Expr) -> Inert {
     let never = |condition: &Expr| possible_types(condition).is_ok_and(|types| types.is_empty());
-    if !never(condition) {
-        return None;
-    }
     let mut types = false;
     condition.walk(&mut |node| types |= names_unsupplied_type(node));
-    Some(match (never(&all_supplied(condition)), types) {
+    match (never(&all_supplied(condition)), types) {
         (false, _) => Inert::Fields,
         (true, true) => Inert::EventTypes,
         (true, false) => Inert::Contradiction,
-    })
+    }
 }
 
 /// The condition with an undecided part in place of each that reads a field which no hook supplies.
@@ -293,9 +295,10 @@ pub fn warn_inert(place: &Place<'_>, why: Inert) -> Diagnostic {
 /// Rules that nothing can match, and rules that everything is tried for.
 fn warn_types(source: &RuleSource, condition: &Expr, problems: &mut Vec<Diagnostic>) {
     let place = Place { part: "condition", text: &source.condition };
-    if let Some(why) = inert(condition) {
-        problems.push(warn_inert(&place, why));
-    } else if possible_types(condition).is_ok_and(|types| types.len() == EventType::ALL.len()) {
+    let Ok(types) = possible_types(condition) else { return };
+    if types.is_empty() {
+        problems.push(warn_inert(&place, why_inert(condition)));
+    } else if types.len() == EventType::ALL.len() {
         let message = "the rule is evaluated for every event";
         let hint = "say which: evt.type in (execve, execveat) and ...";
         problems.push(place.warning(code::NO_EVTTYPE, place.whole(), message).suggest(Some(hint)));

@@ -4,6 +4,7 @@
 use super::problem::{Place, Suggest as _, code};
 use crate::{
     diagnostic::Diagnostic,
+    matching::FastMap,
     source::{Definitions, LibrarySource, ObjectRef},
     syntax::{Ast, Text, parse_condition},
 };
@@ -27,16 +28,16 @@ pub struct MacroDef {
 
 /// A list as defined.
 pub struct ListDef {
-    /// Its items, names of other lists among them.
-    pub items: Vec<Item>,
+    /// Its items, names of other lists among them; gone into `flat` once that was asked for.
+    pub items: Cell<Vec<Item>>,
     /// The library that defines it; `None`: the object itself.
     pub owner: Option<ObjectRef>,
     /// `lists[name]`.
     pub part: String,
     /// Something refers to it.
     pub used: Cell<bool>,
-    /// The items with nested lists resolved, once that was asked for: rules share one copy.
-    pub flat: OnceCell<Arc<[Text]>>,
+    /// The items with nested lists resolved, once that was asked for: rules share one copy. Or why there are none.
+    pub flat: OnceCell<Result<Arc<[Text]>, String>>,
 }
 
 /// An item of a list.
@@ -68,7 +69,7 @@ impl Item {
 #[derive(Default)]
 pub struct Names {
     pub macros: HashMap<String, MacroDef>,
-    pub lists: HashMap<String, ListDef>,
+    pub lists: FastMap<String, ListDef>,
 }
 
 impl Names {
@@ -103,7 +104,7 @@ impl Names {
                 continue;
             }
             let items = items.iter().map(|item| Item::parse(item)).collect();
-            let (used, flat) = (Cell::new(false), OnceCell::new());
+            let (items, used, flat) = (Cell::new(items), Cell::new(false), OnceCell::new());
             self.lists.insert(name.clone(), ListDef { items, owner: owner.cloned(), part, used, flat });
         }
     }

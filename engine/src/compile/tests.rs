@@ -70,7 +70,7 @@ fn lines(outcome: &Outcome) -> Vec<String> {
 )]
 #[case::syntax(
     "evt.type = open and",
-    "condition:1:17: error LOAD_ERR_COMPILE_CONDITION: expected `and`, `or`, `)` or the end, found `and`; an operand must follow it"
+    "condition:1:17: error LOAD_ERR_COMPILE_CONDITION: nothing follows `and`; write a condition behind it, such as `and proc.name = bash`, or remove it"
 )]
 #[case::macro_name(
     "evt.type = open and is_shel",

@@ -7,7 +7,7 @@ use crate::{
     event::Event,
     field::{FieldRef, Kind, Many, Supply},
     matching::{Test, TestError, compare_dynamic, refuse_dynamic},
-    syntax::{Comparison, Expr, Op, Operand, Right},
+    syntax::{Comparison, Expr, Op, Operand, Right, Text},
     value::{Lookup, Value},
 };
 use std::ops::ControlFlow;
@@ -55,22 +55,22 @@ impl Leaf {
     /// # Errors
     /// Operator, field and literals do not fit.
     pub fn comparison(c: &Comparison) -> Result<Self, TestError> {
-        let kind = kind_of(&c.left);
-        let literals = match &c.right {
-            Right::Operand(right) => {
-                let refused = refuse_dynamic(kind, c.op, kind_of(right))
-                    .or_else(|| c.quantifier.map(|q| format!("`{q}` takes a list of literals, not a field")));
-                return match refused {
-                    Some(message) => Err(TestError { item: None, message, suggestion: None }),
-                    None => Ok(Self::Dynamic { left: c.left.clone(), op: c.op, right: right.clone() }),
-                };
-            }
-            Right::Value(literal) => std::slice::from_ref(literal),
-            Right::List(literals) => literals,
-        };
-        let test = Test::build(kind, c.op, c.quantifier, literals)?;
+        let literals = literals(c)?;
+        if let Right::Operand(right) = &c.right {
+            return Ok(Self::Dynamic { left: c.left.clone(), op: c.op, right: right.clone() });
+        }
+        let literals = literals.unwrap_or_default();
+        let test = Test::build(kind_of(&c.left), c.op, c.quantifier, literals)?;
         let all = c.op == Op::In && many_of(&c.left) == Many::Set;
         Ok(Self::Test { operand: c.left.clone(), test, all })
+    }
+
+    /// Whether a comparison can be prepared. Holds no more of a long list than it has.
+    ///
+    /// # Errors
+    /// As [`Leaf::comparison`].
+    pub fn check(c: &Comparison) -> Result<(), TestError> {
+        literals(c)?.map_or(Ok(()), |literals| Test::check(kind_of(&c.left), c.op, c.quantifier, literals))
     }
 
     /// Evaluates it.
@@ -112,6 +112,18 @@ impl Leaf {
             Self::Dynamic { left, right, .. } => operand_cost(left) + operand_cost(right) + 1,
         }
     }
+}
+
+/// The literals right of an operator; `None`: another operand stands there, and fits.
+fn literals(c: &Comparison) -> Result<Option<&[Text]>, TestError> {
+    let right = match &c.right {
+        Right::Value(literal) => return Ok(Some(std::slice::from_ref(literal))),
+        Right::List(literals) => return Ok(Some(literals)),
+        Right::Operand(right) => right,
+    };
+    let refused = refuse_dynamic(kind_of(&c.left), c.op, kind_of(right))
+        .or_else(|| c.quantifier.map(|q| format!("`{q}` takes a list of literals, not a field")));
+    refused.map_or(Ok(None), |message| Err(TestError { item: None, message, suggestion: None }))
 }
 
 /// The truth of a test of one value.

@@ -2,21 +2,24 @@
 //!
 //! - `leaf`: comparisons and `exists`, prepared.
 //! - `operand`: values of fields and transformers.
+//! - `arguments`: what transformers take.
 //! - `clock`: times as text.
 //!
 //! [`evaluate`] walks a tree as it is; `plan` does the same over shared, specialised trees and must agree with it
 //! (property test).
+mod arguments;
 mod clock;
 mod leaf;
 mod operand;
 #[cfg(test)]
 mod tests;
 
+pub use arguments::check_arguments;
 pub use clock::render as render_clock;
 pub use leaf::{Leaf, is_plain, judge};
 #[cfg(test)]
 pub use operand::kind_of;
-pub use operand::value_of;
+pub use operand::{many_of, value_of};
 
 use crate::{event::Event, matching::TestError, syntax::Expr};
 

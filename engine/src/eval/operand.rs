@@ -139,12 +139,31 @@ fn call(function: Function, args: &[Operand], selector: Option<&str>, event: &dy
             let _ = found(&all.map_or_else(|none| none, |()| Lookup::Value(Value::Uint(length))));
         }
         Function::Concat => joined(args, b"", event, found),
-        Function::Join => joined(std::slice::from_ref(first), literal(args.get(1)), event, found),
+        Function::Join => joined(std::slice::from_ref(first), b"", event, &mut |separator| {
+            match (separator, args.get(1)) {
+                (Lookup::Value(Value::Str(separator)), Some(Operand::List(items))) => {
+                    joined(items, separator, event, found);
+                }
+                (Lookup::Value(Value::Str(separator)), Some(list)) => {
+                    joined(std::slice::from_ref(list), separator, event, found);
+                }
+                (none, _) => {
+                    let _ = found(none);
+                }
+            }
+            ControlFlow::Break(())
+        }),
         Function::Getopt => {
-            // Words end at spaces, so that several arguments read like one.
-            joined(std::slice::from_ref(first), b" ", event, &mut |arguments| match arguments {
+            // The words of a list are told apart by what no argument holds; those of one text by blanks.
+            let gap: &[u8] = if many_of(first) == Many::One { b" " } else { b"\0" };
+            joined(std::slice::from_ref(first), gap, event, &mut |arguments| match arguments {
+                Lookup::Value(Value::Str(arguments)) if gap == b" " => {
+                    let words = arguments.split(|b| *b == b' ').filter(|word| !word.is_empty());
+                    getopt(words, literal(args.get(1)), selector, found);
+                    ControlFlow::Break(())
+                }
                 Lookup::Value(Value::Str(arguments)) => {
-                    getopt(arguments, literal(args.get(1)), selector, found);
+                    getopt(arguments.split(|b| *b == 0), literal(args.get(1)), selector, found);
                     ControlFlow::Break(())
                 }
                 none => found(none),
@@ -250,35 +269,52 @@ fn decode_base64(text: &[u8], out: &mut Made) -> bool {
     true
 }
 
-/// Options in arguments, as getopt(3) reads them: their letters, or one option's value.
-fn getopt(arguments: &[u8], options: &[u8], selector: Option<&str>, found: Visit<'_>) {
-    let mut words = arguments.split(|b| *b == b' ').filter(|word| !word.is_empty());
-    let mut seen = false;
+/// Options in arguments, as getopt(3) reads them: letters and values in their order, `?` for a letter that is no option; or
+/// the last value of one option, which is its letter where it takes none. A value that is not there is empty. Long options
+/// are passed over; what is no option ends them.
+fn getopt<'w>(mut words: impl Iterator<Item = &'w [u8]>, options: &[u8], selector: Option<&str>, found: Visit<'_>) {
+    let (mut seen, mut last) = (false, None);
     while let Some(word) = words.next() {
-        if word == b"--" {
-            break;
+        let Some(mut letters) = word.strip_prefix(b"-").filter(|rest| !matches!(rest, [] | [b'-'])) else { break };
+        if letters.starts_with(b"-") {
+            continue;
         }
-        let Some(mut letters) = word.strip_prefix(b"-").filter(|rest| !rest.starts_with(b"-")) else { continue };
         while let [letter, rest @ ..] = letters {
             letters = rest;
-            let Some(at) = options.iter().position(|o| o == letter && *o != b':') else { continue };
-            let mut value: &[u8] = b"";
-            if options.get(at + 1) == Some(&b':') {
-                value = if rest.is_empty() { words.next().unwrap_or_default() } else { rest };
+            let at = options.iter().position(|o| o == letter && *o != b':');
+            let takes = at.is_some_and(|at| options.get(at + 1) == Some(&b':'));
+            let name = if at.is_some() { std::slice::from_ref(letter) } else { b"?" };
+            let value = match rest {
+                _ if !takes => None,
+                [] => Some(words.next()),
+                rest => Some(Some(rest)),
+            };
+            if takes {
                 letters = b"";
             }
-            let shown = match selector {
-                Some(wanted) if wanted.as_bytes() == [*letter] => value,
-                Some(_) => continue,
-                None => std::slice::from_ref(letter),
+            if let Some(wanted) = selector {
+                if wanted.as_bytes() == [*letter] && at.is_some() {
+                    last = Some(value.map_or(name, Option::unwrap_or_default));
+                }
+                continue;
+            }
+            // Where its value is missing, an option is that alone.
+            let shown = match value {
+                None => [Some(name), None],
+                Some(None) => [Some(&b""[..]), None],
+                Some(value) => [Some(name), value],
             };
             seen = true;
-            if found(&Lookup::Value(Value::from(shown))).is_break() || selector.is_some() {
-                return;
+            for text in shown.into_iter().flatten() {
+                if found(&Lookup::Value(Value::from(text))).is_break() {
+                    return;
+                }
             }
         }
     }
-    if !seen {
+    if let Some(value) = last {
+        let _ = found(&Lookup::Value(Value::from(value)));
+    } else if !seen {
         let _ = found(&Lookup::Missing);
     }
 }

@@ -75,6 +75,8 @@ impl Test {
                 [literal] => single(kind, op, literal, 0),
                 _ => Err(TestError { item: None, message: format!("`{op}` takes one value"), suggestion: None }),
             },
+            // Nothing fits an empty list, also not all of it.
+            (_, Some(_)) if literals.is_empty() => Ok(any_of(Vec::new())),
             (_, Some(quantifier)) => {
                 let tests: Vec<Self> =
                     literals.iter().enumerate().map(|(n, l)| single(kind, op, l, n)).collect::<Result<_>>()?;
@@ -84,6 +86,25 @@ impl Test {
                     Quantifier::OneOf => Self::One(tests),
                 })
             }
+        }
+    }
+}
+
+impl Test {
+    /// Whether [`Test::build`] takes these; a long list is looked through and not made into a set.
+    ///
+    /// # Errors
+    /// As `build`.
+    pub fn check(kind: Kind, op: Op, quantifier: Option<Quantifier>, literals: &[Text]) -> Result<()> {
+        let list = matches!(op, Op::In | Op::Intersects) || (op, quantifier) == (Op::Eq, Some(Quantifier::AnyOf));
+        if !list {
+            return Self::build(kind, op, quantifier, literals).map(drop);
+        }
+        check_operator(kind, op)?;
+        let mut numbered = literals.iter().enumerate();
+        match kind {
+            Kind::Text | Kind::Bytes | Kind::Clock | Kind::Dyn => Ok(()),
+            _ => numbered.try_for_each(|(n, literal)| single(kind, Op::Eq, literal, n).map(drop)),
         }
     }
 }

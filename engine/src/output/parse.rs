@@ -2,6 +2,7 @@
 use super::{Part, Template};
 use crate::{
     diagnostic::{Diagnostic, Span},
+    eval::check_arguments,
     field::{FieldError, FieldRef},
     syntax::{Operand, ast, parse_operand_at},
 };
@@ -100,8 +101,10 @@ fn resolve(text: &str, operand: &ast::Operand) -> Result<Operand> {
         ast::Operand::Field(name) => Operand::Field(field(text, &name.value, name.span)?),
         ast::Operand::Text(literal) => Operand::Text(literal.value.text.clone()),
         ast::Operand::List(items, _) => Operand::List(all(items)?),
-        ast::Operand::Call { function, args, selector, .. } => {
-            Operand::Call { function: *function, args: all(args)?, selector: selector.clone() }
+        ast::Operand::Call { function, args, selector, span } => {
+            let args = all(args)?;
+            check_arguments(*function, &args).map_err(|message| problem(text, *span, message, None))?;
+            Operand::Call { function: *function, args, selector: selector.clone() }
         }
     })
 }

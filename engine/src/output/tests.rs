@@ -62,7 +62,7 @@ fn values_are_typed() {
 #[case::transformer("%toupper(proc.name).", "SH.")]
 #[case::nested("%toupper( basename( proc.exepath ) )", "SH")]
 #[case::concat("%concat(proc.name, ':', proc.pid)", "sh:7")]
-#[case::join("%join((proc.name, proc.pname), '/')", "sh/sshd")]
+#[case::join("%join('/', (proc.name, proc.pname))", "sh/sshd")]
 #[case::len("%len(proc.name)", "2")]
 #[case::missing("%user.name %tolower(user.name)", "<NA> <NA>")]
 #[case::text_only("no fields", "no fields")]

@@ -1,7 +1,7 @@
 //! Makes the graph: constants folded, nested `and` and `or` flattened, equal parts one node, cheap parts first.
 use super::{
     graph::{Graph, Node, NodeId, PlanLeaf, Planned},
-    known::Known,
+    known::{Known, is_decisive},
 };
 use crate::{
     eval::{Leaf, Truth, is_plain},
@@ -125,26 +125,6 @@ impl<'r> Builder<'r> {
         }
     }
 
-    /// What is certain of a condition, without adding it.
-    ///
-    /// # Errors
-    /// A literal that does not fit its field.
-    pub fn decide(&mut self, expr: &'r Expr, known: &Known) -> Result<Truth, TestError> {
-        match expr {
-            Expr::And(parts) => {
-                parts.iter().try_fold(Truth::True, |truth, part| Ok(truth.min(self.decide(part, known)?)))
-            }
-            Expr::Or(parts) => {
-                parts.iter().try_fold(Truth::False, |truth, part| Ok(truth.max(self.decide(part, known)?)))
-            }
-            Expr::Not(inner) => Ok(!self.decide(inner, known)?),
-            Expr::Exists(_) | Expr::Compare(_) => {
-                let leaf = self.leaves.get(expr)?;
-                Ok(known.decide(&self.leaves.prepared[leaf]))
-            }
-        }
-    }
-
     /// Adds a condition, specialised to what is known.
     ///
     /// # Errors
@@ -215,8 +195,16 @@ impl<'r> Builder<'r> {
         if let Some(planned) = self.leaves.planned[leaf] {
             return planned;
         }
-        let prepared = self.leaves.prepared[leaf].clone();
-        let cost = prepared.cost();
+        // A test may hold a million items: it moves into the graph, unless what is known of events may still decide it.
+        let kept = &mut self.leaves.prepared[leaf];
+        let cost = kept.cost();
+        let prepared = match kept {
+            Leaf::Test { operand, .. } if !is_decisive(operand) => {
+                let operand = operand.clone();
+                std::mem::replace(kept, Leaf::Exists(operand))
+            }
+            other => other.clone(),
+        };
         let planned = match prepared {
             Leaf::Test { operand: Operand::Field(field), test, all: false } if is_plain(&field) => {
                 PlanLeaf::Test { slot: self.slot(&field), test }

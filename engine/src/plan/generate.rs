@@ -148,9 +148,12 @@ fn operand(rng: &mut Rng) -> Operand {
         }
     };
     let (args, selector) = match function {
-        Function::Join if rng.one_in(2) => (vec![Operand::List(vec![field(rng), field(rng)]), text(" ")], None),
-        Function::Join => (vec![field(rng), text(",")], None),
+        Function::Join if rng.one_in(2) => (vec![text(" "), Operand::List(vec![field(rng), field(rng)])], None),
+        Function::Join => (vec![text(","), field(rng)], None),
         Function::Concat => (vec![nested(rng), text(":"), field(rng)], None),
+        Function::Getopt if rng.one_in(2) => {
+            (vec![Operand::List(vec![text("-a"), field(rng), field(rng)]), text("ab:c")], None)
+        }
         Function::Getopt => (vec![field(rng), text("ab:c")], rng.one_in(2).then(|| "b".to_owned())),
         _ => (vec![nested(rng)], None),
     };

@@ -77,6 +77,23 @@ impl Known {
     }
 }
 
+/// Whether [`Known::decide_test`] may say something of a test of this. Of any other only counts what it reads.
+pub fn is_decisive(operand: &Operand) -> bool {
+    matches!(operand, Operand::Field(f) if f.arg.is_none() && matches!(
+        f.field,
+        Field::EvtType
+            | Field::EvtDir
+            | Field::EvtSource
+            | Field::EvtIsOpenRead
+            | Field::EvtIsOpenWrite
+            | Field::EvtIsOpenCreate
+            | Field::EvtFailed
+            | Field::EvtRes
+            | Field::FdNum
+            | Field::EvtRawres
+    ))
+}
+
 /// The descriptor or result of an open: negative exactly when it failed.
 fn decide_result(test: &Test, failed: bool) -> Truth {
     // Never decided to be true: the value may also be missing.

@@ -19,10 +19,12 @@ mod graph;
 pub mod kernel;
 mod keys;
 mod known;
+mod possible;
 #[cfg(test)]
 mod tests;
 
 pub use filter::OpenFilter;
+pub(crate) use possible::possible_types;
 
 use crate::{
     eval::Truth,
@@ -30,13 +32,13 @@ use crate::{
     matching::TestError,
     output::Template,
     ruleset::Ruleset,
-    syntax::Expr,
 };
 use builder::Builder;
 use dispatch::{Candidate, Dispatch};
 use graph::{Graph, Memory, Planned, Run};
 use kernel::KernelFilters;
 use known::Known;
+use possible::Sketch;
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
@@ -225,22 +227,6 @@ impl Plan {
     }
 }
 
-/// The event types for which a condition is not certain to be false.
-///
-/// # Errors
-/// A literal in it does not fit its field.
-pub(crate) fn possible_types(condition: &Expr) -> Result<BTreeSet<EventType>, TestError> {
-    let mut builder = Builder::default();
-    let mut types = BTreeSet::new();
-    for group in builder.groups(condition)? {
-        let known = Known { event_type: group.iter().next(), open_class: None };
-        if builder.decide(condition, &known)? != Truth::False {
-            types.extend(group.iter());
-        }
-    }
-    Ok(types)
-}
-
 fn plan_error(object: &impl ToString, reason: impl Into<String>) -> PlanError {
     PlanError { object: object.to_string(), reason: reason.into() }
 }
@@ -321,19 +307,16 @@ fn plan_exceptions(ruleset: &Ruleset) -> Result<(Graph, Vec<Vec<PlannedException
 
 /// Every class of opens for which some rule is not decided to be false.
 fn plan_open_filter(ruleset: &Ruleset) -> Result<OpenFilter, PlanError> {
-    let mut builder = Builder::default();
+    let mut sketches = Vec::with_capacity(ruleset.rules.len());
+    for rule in &ruleset.rules {
+        sketches.push(Sketch::new(&rule.condition).map_err(|error| plan_error(&rule.id, error.message))?);
+    }
     let mut filter = OpenFilter::NONE;
     for event_type in EventType::ALL.iter().copied().filter(|t| t.hook() == Hook::Open) {
         for class in 0..16 {
             let known = Known { event_type: Some(event_type), open_class: Some(class) };
-            for rule in &ruleset.rules {
-                if filter.wants(class) {
-                    break;
-                }
-                let truth = builder.decide(&rule.condition, &known);
-                if truth.map_err(|error| plan_error(&rule.id, error.message))? != Truth::False {
-                    filter = filter.with(class);
-                }
+            if sketches.iter().any(|sketch| sketch.decide(&known) != Truth::False) {
+                filter = filter.with(class);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Tests of plans: they find what the plain evaluator finds, and their filters let through what can match.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 use super::*;
+use crate::syntax::Expr;
 use crate::{
     compile::compile,
     field::{Field, FieldRef},

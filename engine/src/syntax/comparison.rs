@@ -2,7 +2,7 @@
 use super::{
     ast::{Compare, Literal, Node, Operand, Right, Spanned},
     cursor::{Result, is_space},
-    expr::{Op, Quantifier},
+    expr::{Function, Op, Quantifier},
     operand::MAX_CALLS,
     parser::Parser,
     suggest,
@@ -67,13 +67,18 @@ impl Parser<'_> {
         if let Some(op) =
             [Op::Intersects, Op::In, Op::Pmatch].into_iter().find(|op| word.value.starts_with(op.as_str()))
             && word.value[op.as_str().len()..].starts_with(|c: char| c.is_ascii_alphabetic())
-            && self.ends_here()
+            && (self.ends_here() || self.is_call(&word.value[op.as_str().len()..]))
         {
             self.cursor.reset(start + op.as_str().len());
             return Ok(Spanned::new(op, self.cursor.span(start)));
         }
         self.cursor.reset(start);
         Err(self.no_operator(&word))
+    }
+
+    /// Whether this is the name of a transformer, or `val`, and its `(` is next.
+    fn is_call(&self, name: &str) -> bool {
+        self.cursor.peek() == Some(b'(') && (name == "val" || name.parse::<Function>().is_ok())
     }
 
     /// Whether what may follow a whole comparison follows; the place stays.
@@ -162,7 +167,9 @@ impl Parser<'_> {
         }
         loop {
             self.cursor.skip_space();
-            items.push(self.literal("an item of the list")?);
+            items.push(
+                self.literal("an item of the list", "write an item, or remove the comma; \"\" is the empty text")?,
+            );
             self.cursor.skip_space();
             if self.cursor.eat(b')') {
                 return Ok(Right::List(items));
@@ -177,14 +184,14 @@ impl Parser<'_> {
         }
     }
 
-    fn literal(&mut self, what: &str) -> Result<Spanned<Literal>> {
+    fn literal(&mut self, what: &str, hint: &str) -> Result<Spanned<Literal>> {
         if matches!(self.cursor.peek(), Some(b'"' | b'\'')) {
             return self.cursor.quoted();
         }
         let bare = self.cursor.bare();
         if bare.value.is_empty() {
             let message = format!("expected {what}, found {}", self.cursor.found());
-            return Err(self.cursor.error(self.cursor.here(), message));
+            return Err(self.cursor.hint(self.cursor.here(), message, hint));
         }
         Ok(Spanned::new(Literal { text: Text::from(bare.value), quoted: false }, bare.span))
     }
@@ -194,7 +201,8 @@ impl Parser<'_> {
             let hint = "use `in (a, b)`, or `= anyof (a, b)`";
             return Err(self.cursor.hint(self.cursor.here(), "this operator takes one value, not a list", hint));
         }
-        let literal = self.literal("a value")?;
+        let literal =
+            self.literal("a value", "write one behind the operator: proc.name = bash; \"\" is the empty text")?;
         if !literal.value.quoted && self.cursor.peek() == Some(b'(') {
             let name = self.cursor.text().get(literal.span.start as usize..literal.span.end as usize);
             return self.call_on_the_right(&Spanned::new(name.unwrap_or_default(), literal.span));

@@ -75,6 +75,18 @@ impl<'a> Cursor<'a> {
         found
     }
 
+    /// Steps over `not` if it is next and ends there. Unlike after the others, any ASCII white space may follow (vertical
+    /// tab and form feed, too).
+    pub fn eat_not(&mut self) -> bool {
+        let found = self.eat_word("not");
+        if !found && self.bytes()[self.at..].starts_with(b"not") && matches!(self.peek_at(3), Some(0x0b | 0x0c)) {
+            self.at += 3;
+            self.run(|b| matches!(b, b' ' | b'\t'..=b'\r'));
+            return true;
+        }
+        found
+    }
+
     fn run(&mut self, fits: impl Fn(u8) -> bool) -> Spanned<&'a str> {
         let start = self.at;
         while self.peek().is_some_and(&fits) {
@@ -113,8 +125,7 @@ impl<'a> Cursor<'a> {
     pub fn number(&mut self) -> Option<Spanned<&'a str>> {
         let start = self.at;
         if self.eat_sign("0x") || self.eat_sign("0X") {
-            let digits = self.run(|b| b.is_ascii_alphanumeric()).value;
-            if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            if !self.run(|b| b.is_ascii_hexdigit()).value.is_empty() {
                 return Some(Spanned::new(&self.text[start..self.at], self.span(start)));
             }
             self.at = start;
@@ -173,7 +184,8 @@ impl<'a> Cursor<'a> {
             match self.peek() {
                 None => {
                     let open = Span { start: to_u32(start), end: to_u32(start + 1) };
-                    return Err(self.error(open, "the string that begins here has no closing quote"));
+                    let hint = format!("add {} at its end; a quote inside is written \\{0}", char::from(quote));
+                    return Err(self.hint(open, "the string that begins here has no closing quote", hint));
                 }
                 Some(b'\\') => {
                     self.escape(quote, &mut value)?;

@@ -59,7 +59,7 @@ pub enum Operand {
     },
     /// A literal argument of a transformer.
     Text(Text),
-    /// Several arguments in parentheses: `join((proc.name, proc.pname), ":")`.
+    /// Several arguments in parentheses: `join(":", (proc.name, proc.pname))`.
     List(Vec<Operand>),
 }
 
@@ -164,11 +164,11 @@ words! {
         Basename "basename",
         /// Number of bytes, or of values in a list.
         Len "len",
-        /// `join(list, separator)`: the values of a list, or of several arguments in parentheses, as one text.
+        /// `join(separator, list)`: the values of a list, or of several arguments in parentheses, as one text.
         Join "join",
         /// `concat(a, b, ...)`: fields and literals as one text.
         Concat "concat",
-        /// `getopt(field, "ab:")`: the option letters in the arguments; with `[b]` after it, that option's value.
+        /// `getopt(arguments, "ab:")`: the options given and their values; with `[b]` after it, that option's value.
         Getopt "getopt",
     }
 }

@@ -45,9 +45,6 @@ impl Parser<'_> {
             other => other.flatten().map(str::to_owned),
         };
         let span = self.cursor.span(name.span.start as usize);
-        if let Err(message) = check_arguments(function, &args) {
-            return Err(self.cursor.error(span, message));
-        }
         Ok(Operand::Call { function, args, selector, span })
     }
 
@@ -108,23 +105,4 @@ impl Parser<'_> {
 
 fn function_names() -> impl Iterator<Item = &'static str> {
     Function::ALL.iter().map(|f| f.as_str())
-}
-
-/// How many arguments, and of which form.
-fn check_arguments(function: Function, args: &[Operand]) -> std::result::Result<(), String> {
-    let one = |a: &Operand| !matches!(a, Operand::List(..));
-    let fits = match function {
-        Function::ToLower | Function::ToUpper | Function::B64 | Function::Basename => matches!(args, [a] if one(a)),
-        Function::Len => args.len() == 1,
-        Function::Join => matches!(args, [_, Operand::Text(_)]),
-        Function::Concat => args.iter().all(one),
-        Function::Getopt => matches!(args, [a, Operand::Text(_)] if one(a)),
-    };
-    let usage = match function {
-        Function::Join => "join(field, \"separator\") or join((field, field), \"separator\")",
-        Function::Concat => "concat(field, \"text\", field, ...)",
-        Function::Getopt => "getopt(proc.args, \"ab:\")",
-        _ => return if fits { Ok(()) } else { Err(format!("{function}() takes one value: {function}(proc.name)")) },
-    };
-    if fits { Ok(()) } else { Err(format!("{function}() takes {usage}")) }
 }

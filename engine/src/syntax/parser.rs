@@ -32,7 +32,7 @@ pub const MAX_TEXT: usize = 1 << 20;
 /// # Errors
 /// The first mistake, with its place.
 pub fn parse_condition(text: &str) -> Result<Ast> {
-    let mut parser = Parser { cursor: Cursor::new(text) };
+    let mut parser = Parser::new(text);
     if text.len() > MAX_TEXT {
         let message = format!("a condition of {} bytes is longer than {MAX_TEXT}", text.len());
         return Err(parser.cursor.error(Span::default(), message));
@@ -46,7 +46,7 @@ pub fn parse_condition(text: &str) -> Result<Ast> {
 /// # Errors
 /// It is malformed.
 pub fn parse_operand_at(text: &str, start: usize) -> Result<(Operand, usize)> {
-    let mut parser = Parser { cursor: Cursor::new(text) };
+    let mut parser = Parser::new(text);
     parser.cursor.reset(start);
     let operand = match parser.cursor.field_name() {
         Some(name) => parser.field(&name)?,
@@ -102,6 +102,14 @@ impl Frame {
 
 pub(super) struct Parser<'a> {
     pub(super) cursor: Cursor<'a>,
+    /// The `and`, `or`, `not` or `(` that was read last, if an operand must follow it.
+    before: Option<Span>,
+}
+
+impl<'a> Parser<'a> {
+    const fn new(text: &'a str) -> Self {
+        Self { cursor: Cursor::new(text), before: None }
+    }
 }
 
 impl Parser<'_> {
@@ -113,7 +121,8 @@ impl Parser<'_> {
             // An operand is expected.
             self.cursor.skip_space();
             let start = self.cursor.at();
-            if self.cursor.eat_word("not") {
+            if self.cursor.eat_not() {
+                self.before = Some(Span { end: to_end(start, 3), ..self.cursor.span(start) });
                 // Two are kept as written; of more, pairs cancel out and are no levels.
                 (frame.nots, depth) = if frame.nots == 2 { (1, depth - 1) } else { (frame.nots + 1, depth + 1) };
                 self.check_depth(depth, start)?;
@@ -122,6 +131,7 @@ impl Parser<'_> {
             if self.cursor.eat(b'(') {
                 depth += 1;
                 self.check_depth(depth, start)?;
+                self.before = Some(self.cursor.span(start));
                 outer.push(std::mem::replace(&mut frame, Frame::new(self.cursor.span(start))));
                 continue;
             }
@@ -142,10 +152,13 @@ impl Parser<'_> {
                 }
                 break;
             }
+            let start = self.cursor.at();
             if self.cursor.eat_word("and") {
+                self.before = Some(self.cursor.span(start));
                 continue;
             }
             if self.cursor.eat_word("or") {
+                self.before = Some(self.cursor.span(start));
                 frame.end_and();
                 continue;
             }
@@ -174,19 +187,37 @@ impl Parser<'_> {
     /// Something other than a connective after an operand.
     fn unexpected(&mut self) -> Box<Diagnostic> {
         let (span, found) = (self.cursor.here(), self.cursor.found());
-        let word = found.trim_matches('`').to_ascii_lowercase();
+        let word = found.trim_matches('`');
+        let start = self.cursor.at();
+        let next = self.cursor.word();
+        if matches!(next.value, "and" | "or" | "not") && self.cursor.peek().is_none_or(|b| b == b')') {
+            return self.nothing_follows(next.span);
+        }
+        self.cursor.reset(start);
+        let lower = word.to_ascii_lowercase();
         let hint = match self.cursor.peek() {
-            _ if ["and", "or", "not"].iter().any(|w| *w == word && !found.contains(w)) => "write it in lower case",
-            _ if ["and", "or"].iter().any(|w| word.len() > w.len() && word.starts_with(w)) => {
+            _ if ["and", "or", "not"].contains(&&*lower) && lower != word => "write it in lower case",
+            _ if ["and", "or"].iter().any(|w| lower.len() > w.len() && lower.starts_with(w)) => {
                 "after `and` and `or` comes white space or `(`"
             }
+            _ if word == "not" => "write `and not` or `or not`",
             Some(b'&') => "write `and`",
             Some(b'|') => "write `or`",
             Some(b',') => "values in a list stand in parentheses: field in (a, b)",
-            _ if matches!(found.as_str(), "`and`" | "`or`" | "`not`") => "an operand must follow it",
             _ => "values with spaces or special characters need quotes",
         };
         self.cursor.hint(span, format!("expected `and`, `or`, `)` or the end, found {found}"), hint)
+    }
+
+    /// An `and`, `or`, `not` or `(` at the end, or before a `)`.
+    fn nothing_follows(&self, word: Span) -> Box<Diagnostic> {
+        let text = self.cursor.text().get(word.start as usize..word.end as usize).unwrap_or_default();
+        let hint = match text {
+            "(" => "write a condition and `)`, or remove it".to_owned(),
+            "not" => "write what must not hold, such as `not proc.name = bash`, or remove it".to_owned(),
+            _ => format!("write a condition behind it, such as `{text} proc.name = bash`, or remove it"),
+        };
+        self.cursor.hint(word, format!("nothing follows `{text}`"), hint)
     }
 
     fn primary(&mut self) -> Result<Node> {
@@ -203,6 +234,9 @@ impl Parser<'_> {
         if self.cursor.peek() == Some(b'.') {
             let message = format!("`{}.` is no field: a letter follows each dot in its name", name.value);
             return Err(self.cursor.error(self.cursor.here(), message));
+        }
+        if name.value == "not" && self.cursor.peek().is_none_or(|b| b == b')') {
+            return Err(self.nothing_follows(name.span));
         }
         if matches!(name.value, "and" | "or" | "not") {
             self.cursor.reset(start);
@@ -229,6 +263,10 @@ impl Parser<'_> {
             None if self.cursor.text().trim().is_empty() => {
                 self.cursor.hint(span, "the condition is empty", "write at least one comparison: proc.name = bash")
             }
+            None | Some(b')') if self.before.is_some() => self.nothing_follows(self.before.unwrap_or_default()),
+            _ if matches!(found.trim_matches('`'), "and" | "or") => {
+                self.cursor.hint(span, message, "a condition stands on either side of `and` and `or`")
+            }
             _ => self.cursor.error(span, message),
         }
     }
@@ -246,4 +284,9 @@ impl Parser<'_> {
         self.cursor.reset(start);
         follows
     }
+}
+
+/// The end of a word that begins at a byte.
+fn to_end(start: usize, length: usize) -> u32 {
+    u32::try_from(start + length).unwrap_or(u32::MAX)
 }

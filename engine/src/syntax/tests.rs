@@ -65,8 +65,8 @@ fn canonical(text: &str) -> String {
     "proc.name = val(proc.pname) and proc.exe = basename(proc.exepath)"
 )]
 #[case::many_arguments(
-    "concat(fd.rip, \":\", fd.rport) in (a) and join((proc.name, proc.pname), ' ') = x and getopt(proc.args, \"nt:\")[t] = v",
-    "concat(fd.rip, \":\", fd.rport) in (a) and join((proc.name, proc.pname), \" \") = x and getopt(proc.args, \"nt:\")[t] = v"
+    "concat(fd.rip, \":\", fd.rport) in (a) and join(' ', (proc.name, proc.pname)) = x and getopt(proc.args, \"nt:\")[t] = v",
+    "concat(fd.rip, \":\", fd.rport) in (a) and join(\" \", (proc.name, proc.pname)) = x and getopt(proc.args, \"nt:\")[t] = v"
 )]
 #[case::white_space("\n proc.name\t=\r\n a \n", "proc.name = a")]
 #[case::words_inside("proc.name=android or proc.name = notepad", "proc.name = android or proc.name = notepad")]
@@ -87,7 +87,7 @@ fn reads_and_writes_back(#[case] text: &str, #[case] expected: &str) {
 )]
 #[case::trailing_and(
     "proc.name = a and ",
-    "1:19: error LOAD_ERR_COMPILE_CONDITION: expected a field, a macro, `not` or `(`, found the end"
+    "1:15: error LOAD_ERR_COMPILE_CONDITION: nothing follows `and`; write a condition behind it, such as `and proc.name = bash`, or remove it"
 )]
 #[case::unclosed("(proc.name = a", "1:1: error LOAD_ERR_COMPILE_CONDITION: this `(` is never closed; add `)`")]
 #[case::closes_nothing("proc.name = a)", "1:14: error LOAD_ERR_COMPILE_CONDITION: this `)` closes nothing")]
@@ -121,12 +121,12 @@ fn reads_and_writes_back(#[case] text: &str, #[case] expected: &str) {
 )]
 #[case::trailing_comma(
     "proc.name in (a,)",
-    "1:17: error LOAD_ERR_COMPILE_CONDITION: expected an item of the list, found `)`"
+    "1:17: error LOAD_ERR_COMPILE_CONDITION: expected an item of the list, found `)`; write an item, or remove the comma; \"\" is the empty text"
 )]
 #[case::open_list("proc.name in (a, b", "1:14: error LOAD_ERR_COMPILE_CONDITION: this list is never closed; add `)`")]
 #[case::open_string(
     "proc.name = \"a",
-    "1:13: error LOAD_ERR_COMPILE_CONDITION: the string that begins here has no closing quote"
+    "1:13: error LOAD_ERR_COMPILE_CONDITION: the string that begins here has no closing quote; add \" at its end; a quote inside is written \\\""
 )]
 #[case::half_escape("proc.name = \"\\x4\"", "1:14: error LOAD_ERR_COMPILE_CONDITION: \\x wants two hex digits")]
 #[case::ordered_list(

@@ -128,7 +128,7 @@ const CASES: &[(&str, &[&str])] = &[
     ),
     (
         "- {rule: r, desc: d, condition: evt.type = open and (, output: o, priority: info}\n",
-        &["1:54 error LOAD_ERR_COMPILE_CONDITION"],
+        &["1:53 error LOAD_ERR_COMPILE_CONDITION"],
     ),
     (
         "- {rule: r, desc: d, condition: evt.type = open and fd.nam = a, output: o, priority: info}\n",
