@@ -1,4 +1,7 @@
 //! Values of maps and of the read-only settings.
+use crate::record::{event, hook};
+
+const _: () = assert!(event::COUNT <= 128 && hook::COUNT <= 64, "FilterSlot has a bit for each");
 
 /// What makes up the class of an open (0..16); bit n of [`FilterSlot::open`] lets class n pass. The engine's `OpenFilter`
 /// says the same.
@@ -17,14 +20,18 @@ wire! {
     /// What passes in one generation. There are two; user space refills only the one that is not active, and only
     /// after a grace period.
     pub struct FilterSlot {
+        /// Bit n: hook n sends events.
+        hooks: u64,
+        /// Bit n (of the first, then the second word): events of type n are wanted, of hooks other than those of the life cycle.
+        types: [u64; 2],
         /// Stamped on each record.
         generation: u32,
-        /// Bit n: hook n sends events.
-        hooks: u32,
         /// Bit n: opens of class n (see [`open`]) pass.
         open: u32,
         /// Not 0: new threads are sent as fork events, too.
         threads: u32,
+        /// Zero.
+        reserved: u32,
     }
 
     /// A canary that is about to be set off: calls of thread `tid` and of its children are canaries.
@@ -64,7 +71,7 @@ wire! {
         ring_size: u32,
         /// Waiting bytes at which the reader is woken.
         wake_at: u32,
-        /// Waiting bytes from which on open and connect are dropped, so that life-cycle events still fit.
+        /// Waiting bytes from which on all but life-cycle events are dropped, so that these still fit.
         reserve_at: u32,
         /// Bits of [`feature`].
         features: u32,

@@ -83,6 +83,13 @@ pub fn wants(filter: &FilterSlot, hook: u8) -> bool {
     filter.hooks & (1 << hook) != 0
 }
 
+/// Whether the filter wants events of a type (of hooks that are not of the life cycle).
+#[inline(always)]
+pub fn wants_type(filter: &FilterSlot, event_type: u8) -> bool {
+    let bits = if event_type & 64 == 0 { filter.types[0] } else { filter.types[1] };
+    bits >> (event_type & 63) & 1 != 0
+}
+
 /// One event of a hook, counted as seen.
 pub struct Event {
     counters: *mut HookCounters,

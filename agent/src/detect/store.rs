@@ -56,9 +56,9 @@ impl Armed {
         let types = self.plan.needed_types();
         KernelFilter {
             generation: self.generation,
-            hooks: self.plan.needed_hooks(),
+            types,
             open: self.plan.open_filter(),
-            threads: types.contains(&EventType::Clone) || types.contains(&EventType::Clone3),
+            threads: types.contains(EventType::Clone) || types.contains(EventType::Clone3),
         }
     }
 

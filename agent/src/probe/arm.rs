@@ -39,7 +39,7 @@ const fn program(hook: Hook) -> Program {
         Hook::Exec => Program::Exec,
         Hook::Fork => Program::Fork,
         Hook::Exit => Program::Exit,
-        Hook::Open | Hook::Connect => Program::SysExit,
+        _ => Program::SysExit,
     }
 }
 
@@ -76,7 +76,7 @@ impl Probe {
     /// # Errors
     /// A program cannot be attached or the filter not be set; the old filter is then still in force.
     pub fn widen(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
-        for hook in Hook::ALL.iter().copied().filter(|h| h.is_life_cycle() || filter.hooks.contains(h)) {
+        for hook in filter.hooks() {
             self.attach(hook)?;
         }
         let both = self.gate.filter().union(filter);
@@ -89,12 +89,8 @@ impl Probe {
     /// The filter cannot be set or a program not be detached; what was let through before still is.
     pub fn narrow(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
         self.gate.set(filter.clone())?;
-        let unneeded: Vec<Program> = self
-            .attached
-            .keys()
-            .copied()
-            .filter(|p| !Hook::ALL.iter().any(|h| program(*h) == *p && (h.is_life_cycle() || filter.hooks.contains(h))))
-            .collect();
+        let unneeded: Vec<Program> =
+            self.attached.keys().copied().filter(|p| !filter.hooks().any(|h| program(h) == *p)).collect();
         for program in unneeded {
             let Some(link) = self.attached.remove(&program) else { continue };
             self.program(program)?
@@ -180,7 +176,7 @@ impl Probe {
     }
 
     fn is_attached(&self, hook: Hook) -> bool {
-        self.attached.contains_key(&program(hook)) && (hook.is_life_cycle() || self.gate.filter().hooks.contains(&hook))
+        self.attached.contains_key(&program(hook)) && self.gate.filter().wants(hook)
     }
 
     /// How each hook stands.

@@ -1,14 +1,17 @@
 //! What the probe takes and tells.
-use engine::{event::Hook, plan::OpenFilter};
-use std::{collections::BTreeSet, time::SystemTime};
+use engine::{
+    event::{EventTypes, Hook},
+    plan::OpenFilter,
+};
+use std::time::SystemTime;
 
 /// What the kernel side has to supply for one set of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelFilter {
     /// Stamped on records from `narrow` on. Must rise with each set of rules.
     pub generation: u32,
-    /// Wanted hooks. Life-cycle hooks are always in.
-    pub hooks: BTreeSet<Hook>,
+    /// Wanted event types. Those of life-cycle hooks are always sent.
+    pub types: EventTypes,
     /// Which opens: a sound superset of what the rules want.
     pub open: OpenFilter,
     /// New threads as fork events, too (else only processes).
@@ -16,12 +19,23 @@ pub struct KernelFilter {
 }
 
 impl KernelFilter {
+    /// Whether it wants events of a hook.
+    #[must_use]
+    pub fn wants(&self, hook: Hook) -> bool {
+        hook.is_life_cycle() || self.types.iter().any(|t| t.hook() == hook)
+    }
+
+    /// The hooks that it wants, those of the life cycle among them.
+    pub fn hooks(&self) -> impl Iterator<Item = Hook> {
+        Hook::ALL.iter().copied().filter(|hook| self.wants(*hook))
+    }
+
     /// Lets through what either lets through; the generation is `self`'s.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         Self {
             generation: self.generation,
-            hooks: self.hooks.union(&other.hooks).copied().collect(),
+            types: self.types.union(other.types),
             open: self.open.union(other.open),
             threads: self.threads || other.threads,
         }

@@ -212,7 +212,7 @@ impl Armer {
         let armed = Armed::new(self.generation, Arc::clone(&update.ruleset), &self.totals)?;
         let filter = armed.filter();
         self.probe.widen(&filter)?;
-        let before = std::mem::replace(&mut self.wanted, filter.hooks.iter().copied().collect());
+        let before = std::mem::replace(&mut self.wanted, filter.hooks().collect());
         self.store.swap_in(Arc::new(armed));
         // What fails here leaves the kernel letting through more than is needed: the rules are in force all the same.
         if let Err(error) = self.probe.narrow(&filter) {

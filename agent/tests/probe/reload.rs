@@ -38,7 +38,8 @@ fn numbered_opens(stop: &AtomicBool) -> u32 {
 #[test]
 fn no_event_is_lost_over_changes() {
     let read = OpenFilter::NONE.with(OpenFilter::class(true, false, false, false));
-    let small = |generation| KernelFilter { generation, hooks: [Hook::Open].into(), open: read, threads: false };
+    let small =
+        |generation| KernelFilter { generation, types: Hook::Open.event_types().collect(), open: read, threads: false };
     let Some(mut live) = live(&small(1)) else { return };
     let stop = Arc::new(AtomicBool::new(false));
     let writer = thread::spawn({

@@ -19,7 +19,8 @@ pub struct Live {
 
 /// Everything passes.
 pub fn everything(generation: u32) -> KernelFilter {
-    KernelFilter { generation, hooks: [Hook::Open, Hook::Connect].into(), open: OpenFilter::ALL, threads: false }
+    let types = [Hook::Open, Hook::Connect].into_iter().flat_map(Hook::event_types).collect();
+    KernelFilter { generation, types, open: OpenFilter::ALL, threads: false }
 }
 
 /// A probe armed with `filter`, or None where this machine cannot.
