@@ -1,6 +1,6 @@
 # Thin on purpose: each target is a script in scripts/ that says what it does and can be run on its own.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-long cluster cluster-down bench lint fmt crds
+.PHONY: help setup build run test test-kernels test-long cluster cluster-down bench lint fmt crds
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -17,6 +17,9 @@ run: ## watch this machine with the default rules (ARGS="-o json" and so on)
 
 test: ## every test, down to real pods on the live kernel
 	@scripts/test.sh $(ARGS)
+
+test-kernels: ## every hook on this kernel, and on 6.1 and 6.12 in QEMU (ARGS="host 6.1")
+	@scripts/test-kernels.sh $(ARGS)
 
 test-long: ## minutes of fuzzing, and a million cases of plan against plain evaluation (FUZZ_SECONDS, EYAS_CASES)
 	@scripts/test-long.sh

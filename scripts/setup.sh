@@ -5,6 +5,7 @@
 #   lint     cargo-deny, shellcheck
 #   all      the three (default)
 #   fuzz     cargo-fuzz, for `make test-long`
+#   kernels  QEMU, and Debian's kernels 6.1 and 6.12 under ~/.cache/eyas/kernels, for `make test-kernels`
 # Debian 12 needs nothing but apt. Elsewhere Rust comes from rustup: stable, and nightly with rust-src for the eBPF programs.
 here=$(dirname "$0")
 # shellcheck source=scripts/lib.sh
@@ -93,13 +94,58 @@ setup_fuzz() {
   cargo install --locked cargo-fuzz || note "cargo-fuzz could not be built: make test-long will say that it skipped fuzzing"
 }
 
+# What a test machine needs beyond what is built into Debian's kernels: its root by 9p, and containers' networks.
+KERNEL_MODULES="virtio_pci 9pnet_virtio 9p overlay veth bridge"
+
+# fetch_kernel SERIES: its newest package here -> CACHE/kernels/SERIES/{vmlinuz,release,modules/NN-NAME.ko in the order of loading}.
+fetch_kernel() {
+  local to=$CACHE/kernels/$1 package work release module n=0
+  [ "$(cat "$to/has" 2>/dev/null)" = "$KERNEL_MODULES" ] && return 0
+  package=$(apt-cache search --names-only "^linux-image-${1//./\\.}\\.[0-9.]+(-[0-9]+)?(\\+deb[0-9]+)?-amd64\$" | awk '{ print $1 }' | sort -V | tail -n 1)
+  [ -n "$package" ] || { note "this machine's package sources have no kernel $1: it will be skipped"; return 0; }
+  say "fetching kernel $1 ($package)"
+  work=$(mktemp -d); chmod 755 "$work"
+  if ! (cd "$work" && apt-get -o DPkg::Lock::Timeout=300 -q download "$package" 2>&1 | grep -v unsandboxed >&2 && dpkg-deb -x ./*.deb unpacked); then
+    rm -rf "$work"
+    note "$package could not be fetched: kernel $1 will be skipped"
+    return 0
+  fi
+  release=$(basename "$work"/unpacked/boot/vmlinuz-*); release=${release#vmlinuz-}
+  rm -rf "$to"; mkdir -p "$to/modules"
+  depmod -b "$work/unpacked" "$release"
+  for module in $KERNEL_MODULES; do modprobe -d "$work/unpacked" -S "$release" --show-depends "$module"; done |
+    awk '$1 == "insmod" && !seen[$2]++ { print $2 }' > "$work/order"
+  while read -r module; do
+    n=$((n + 1))
+    case $module in
+      *.xz) xz -dc "$module" > "$to/modules/$(printf %02d $n)-$(basename "$module" .xz)" ;;
+      *) cp "$module" "$to/modules/$(printf %02d $n)-$(basename "$module")" ;;
+    esac
+  done < "$work/order"
+  cp "$work/unpacked/boot/vmlinuz-$release" "$to/vmlinuz"
+  echo "$release" > "$to/release"
+  echo "$KERNEL_MODULES" > "$to/has"
+  rm -rf "$work"
+}
+
+setup_kernels() {
+  if ! have apt-cache || [ "$(uname -m)" != x86_64 ]; then
+    note "not a Debian or Ubuntu on x86_64: no kernels for virtual machines here"
+    return 0
+  fi
+  packages qemu-system-x86 busybox-static cpio kmod xz-utils
+  fetch_kernel 6.1
+  fetch_kernel 6.12
+}
+
 for tier in "${tiers[@]}"; do
   case $tier in
     build) setup_build ;;
     cluster) setup_cluster ;;
     lint) setup_lint ;;
     fuzz) setup_fuzz ;;
+    kernels) setup_kernels ;;
     all) setup_build; setup_lint; setup_cluster ;;
-    *) die "no tier '$tier': build, cluster, lint, fuzz, all" ;;
+    *) die "no tier '$tier': build, cluster, lint, fuzz, kernels, all" ;;
   esac
 done

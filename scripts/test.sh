@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # test.sh: every test. First the crates' own, then the default rules' own, then e2e: a real API server, kubelet, containerd and kernel.
 # Prints what was skipped and why, and ends with one line: N passed, N failed, N skipped.
+#   EYAS_SKIP_VM=1    leaves out the kernels in virtual machines (here 6.1; `make test-kernels` has more)
 #   EYAS_SKIP_E2E=1   leaves out the part that needs a cluster
 #   KUBECONFIG        e2e runs against that cluster (Eyas is installed into it) instead of one of its own
 here=$(dirname "$0")
@@ -40,6 +41,16 @@ else
   cat target/rules-test.log >&2; rules_failed=1
 fi
 
+say "kernels"
+if [ -n "${EYAS_SKIP_VM:-}" ]; then
+  echo "    skipped: kernel tests on 6.1, as EYAS_SKIP_VM is set" | tee -a "$log"
+else
+  "$here/test-kernels.sh" host 6.1 2>&1 | tee target/test-kernels.log || failed_run=1
+  # Its last line counts them, its table of what was skipped names the reasons.
+  awk '/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { printf "test result: kernels. %d passed; %d failed; %d skipped\n", $1, $3, $5 }' \
+    target/test-kernels.log >> "$log"
+fi
+
 say "end to end"
 if [ -n "${EYAS_SKIP_E2E:-}" ]; then
   echo "    skipped: end-to-end tests, as EYAS_SKIP_E2E is set" | tee -a "$log"
@@ -52,7 +63,8 @@ else
 fi
 
 read -r passed failed < <(awk '/^test result: / { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log")
-skipped=$(count '^ *skipped: ')
+kernels_skipped=$(awk '/^test result: kernels/ { n += $8 } END { print n + 0 }' "$log")
+skipped=$(($(count '^ *skipped: ') + kernels_skipped))
 failed=$((failed + rules_failed))
 # A run that broke off (a build error) failed even if no test says so.
 if [ "${failed_run:-0}" = 1 ] && [ "$failed" = 0 ]; then failed=1; fi

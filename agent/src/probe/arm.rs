@@ -1,6 +1,6 @@
 //! The loaded programs: attaching, widening, narrowing, counters, status.
 use super::{
-    Backend, HookCheck, HookCounters, HookStatus, KernelFilter, Options, ProbeError, Ring,
+    Backend, HookCheck, HookCounters, HookStatus, KernelFilter, LoadedProgram, Options, ProbeError, Ring,
     canary::{self, Board, CanaryMap},
     gate::Gate,
     loader::{self, Loaded, Program, Value, chain},
@@ -115,6 +115,19 @@ impl Probe {
         let link = self.program(which)?.attach().map_err(|e| ProbeError::Hook { hook, reason: chain(&e) })?;
         self.attached.insert(which, link);
         Ok(())
+    }
+
+    /// What the verifier said of each loaded program.
+    pub fn programs(&mut self) -> Vec<LoadedProgram> {
+        let mut loaded: Vec<_> = Program::ALL
+            .into_iter()
+            .filter_map(|which| {
+                let info = self.program(which).ok()?.info().ok()?;
+                Some(LoadedProgram { name: which.symbol(), verified: info.verified_instruction_count() })
+            })
+            .collect();
+        loaded.sort_by_key(|p| p.name);
+        loaded
     }
 
     /// Counters of all hooks.

@@ -30,4 +30,4 @@ pub use arm::{Probe, check};
 pub use canary::is_canary_child;
 pub use error::ProbeError;
 pub use ring::Ring;
-pub use types::{Backend, HookCheck, HookCounters, HookStatus, KernelFilter, Options};
+pub use types::{Backend, HookCheck, HookCounters, HookStatus, KernelFilter, LoadedProgram, Options};

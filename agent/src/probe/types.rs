@@ -104,6 +104,16 @@ impl Backend {
     }
 }
 
+/// A program that the kernel has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadedProgram {
+    /// The program's symbol.
+    pub name: &'static str,
+    /// Instructions that the verifier went through; at a million it gives up (BPF_COMPLEXITY_LIMIT_INSNS). `None`: this kernel
+    /// does not tell (before Linux 5.16).
+    pub verified: Option<u32>,
+}
+
 /// How a hook stands now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookStatus {

@@ -1,0 +1,65 @@
+//! A loaded probe, and waiting for what a trigger should bring.
+use crate::triggers::Trigger;
+use agent::probe::{
+    KernelFilter, Options, Probe, ProbeError, Ring,
+    record::{Record, decode},
+};
+use engine::{event::Hook, plan::OpenFilter};
+use std::time::{Duration, Instant};
+
+/// How long a record may take. Under emulation on a busy machine, everything takes long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A probe that lets everything pass, with its ring. This process' own events are seen, too.
+pub struct Live {
+    pub probe: Probe,
+    ring: Ring,
+}
+
+impl Live {
+    /// Loads and arms; None where this machine cannot, having said why.
+    pub fn load() -> Option<Self> {
+        let mut probe = match Probe::load(&Options { exclude_self: false, ..Options::default() }) {
+            Ok(probe) => probe,
+            Err(error @ (ProbeError::NotAllowed { .. } | ProbeError::NoBtf { .. })) => {
+                println!("skipped: {error}");
+                return None;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let ring = probe.take_ring().unwrap().unwrap();
+        let all = KernelFilter {
+            generation: 1,
+            hooks: Hook::ALL.iter().copied().collect(),
+            open: OpenFilter::ALL,
+            threads: false,
+        };
+        probe.widen(&all).unwrap();
+        probe.narrow(&all).unwrap();
+        Some(Self { probe, ring })
+    }
+
+    /// Makes the call, and waits for its record.
+    pub fn fires(&mut self, trigger: &Trigger) -> Result<(), String> {
+        let pid = (trigger.call)().map_err(|e| format!("the call failed: {e}"))?;
+        let wanted = |r: &Record<'_>| {
+            r.header.event_type == trigger.event_type && r.header.pid == pid && (trigger.is_it)(&r.body)
+        };
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            let (mut found, mut damaged) = (false, None);
+            self.ring.drain(usize::MAX, &mut |bytes| match decode(bytes) {
+                Ok(record) => found |= wanted(&record),
+                Err(error) => damaged = Some(error.to_string()),
+            });
+            if let Some(error) = damaged {
+                return Err(format!("a damaged record: {error}"));
+            }
+            if found {
+                return Ok(());
+            }
+            self.ring.wait(Duration::from_millis(20));
+        }
+        Err("its record did not come".to_owned())
+    }
+}
