@@ -28,17 +28,17 @@ fn try_exit(regs: Ptr, nr: u64, ret: i64) -> Option<()> {
     // SAFETY: takes nothing.
     let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
     let origin = emit::origin(pid_tgid)?;
-    let filter = emit::filter()?;
+    let force = emit::filter()?;
     let hook = if event_type == event::CONNECT { hook::CONNECT } else { hook::OPEN };
-    if !emit::wants(filter, hook) {
+    if !emit::wants(force.filter, hook) {
         return None;
     }
-    let this = Event::seen(hook, filter, origin)?;
+    let mut this = Event::seen(hook, event_type, force, origin)?;
     if compat {
         this.compat();
     }
     let call = Call { regs, nr, ret, task, pid_tgid, event_type, compat };
-    if hook == hook::CONNECT { connect::connect(&this, &call) } else { open::open(&this, &call, filter.open) }
+    if hook == hook::CONNECT { connect::connect(&mut this, &call) } else { open::open(&mut this, &call) }
 }
 
 /// A system call that has ended.

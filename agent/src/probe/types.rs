@@ -1,31 +1,43 @@
 //! What the probe takes and tells.
-use engine::{event::Hook, plan::OpenFilter};
-use std::{collections::BTreeSet, time::SystemTime};
+use super::Tables;
+use engine::event::Hook;
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 /// What the kernel side has to supply for one set of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelFilter {
-    /// Stamped on records from `narrow` on. Must rise with each set of rules.
+    /// Stamped on the records that it lets through. Must rise with each set of rules.
     pub generation: u32,
     /// Wanted hooks. Life-cycle hooks are always in.
     pub hooks: BTreeSet<Hook>,
-    /// Which opens: a sound superset of what the rules want.
-    pub open: OpenFilter,
+    /// Which of their events: a sound superset of what the rules want. Life-cycle events pass whatever it says.
+    pub classes: Arc<Tables>,
     /// New threads as fork events, too (else only processes).
     pub threads: bool,
 }
 
 impl KernelFilter {
-    /// Lets through what either lets through; the generation is `self`'s.
+    /// All events of these hooks and of the life cycle, but new threads.
     #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
-        Self {
-            generation: self.generation,
-            hooks: self.hooks.union(&other.hooks).copied().collect(),
-            open: self.open.union(other.open),
-            threads: self.threads || other.threads,
-        }
+    pub fn everything(generation: u32, hooks: impl IntoIterator<Item = Hook>) -> Self {
+        let hooks: BTreeSet<Hook> = hooks.into_iter().collect();
+        let life_cycle = Hook::ALL.iter().copied().filter(|hook| hook.is_life_cycle());
+        let classes = Arc::new(Tables::everything(life_cycle.chain(hooks.iter().copied()).collect::<BTreeSet<_>>()));
+        Self { generation, hooks, classes, threads: false }
     }
+}
+
+/// Events that were wanted and that no record tells of: shed, or dropped for lack of room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Of the filter that let them through.
+    pub generation: u32,
+    /// The hook.
+    pub hook: Hook,
+    /// Which class wanted them, by number. What several classes wanted is told of each.
+    pub class: usize,
+    /// How many.
+    pub events: u64,
 }
 
 /// How to load.
