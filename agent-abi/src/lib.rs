@@ -6,11 +6,12 @@
 //! - no `bool`, `Option` or enum crosses it: tags are plain numbers that user space checks before it trusts them.
 //!
 //! `record` is what travels through the ring, `map` what user space tells the programs and what they count,
-//! `offsets` where the running kernel keeps the members that the programs read.
+//! `call` which system calls are served and what their arguments are, `offsets` where the running kernel keeps the members that the programs read.
 #![no_std]
 
 #[macro_use]
 mod wire;
+pub mod call;
 pub mod map;
 pub mod offsets;
 pub mod record;

@@ -1,5 +1,10 @@
 //! Values of maps and of the read-only settings.
-use crate::record::hook;
+use crate::{
+    call::TYPES,
+    record::{event, hook},
+};
+
+const _: () = assert!(event::COUNT <= TYPES && hook::COUNT <= HOOKS, "FilterSlot has room for each");
 
 /// What makes up the class of an open (0..16): index in [`FilterSlot::opens`]. The engine's `OpenFilter` says the same.
 pub mod open {
@@ -13,8 +18,8 @@ pub mod open {
     pub const FAILED: u32 = 1 << 3;
 }
 
-/// Event types that a filter has room for; a power of two.
-pub const TYPES: usize = 128;
+/// Hooks that a filter has room for: a bit each, and a power of two, so that a mask bounds an index.
+pub const HOOKS: usize = 64;
 /// Classes of a hook: the bits of a word.
 pub const CLASSES: usize = 64;
 /// How many levels of shedding there are, none included. Level n leaves out what only rules of the n lowest priorities want:
@@ -60,21 +65,23 @@ wire! {
     /// What passes in one generation. There are two; user space refills only the one that is not active, and only
     /// after a grace period.
     ///
-    /// The candidate bits of an event are `types[type] & opens[class]` (opens only), then what its hook's [`HookFilter`] leaves of
+    /// The candidate bits of an event are `classes[type] & opens[class]` (opens only), then what its hook's [`HookFilter`] leaves of
     /// them: bit n stands for class n of its hook. None: no rule can match it.
     pub struct FilterSlot {
+        /// Bit n: hook n sends events.
+        hooks: u64,
+        /// Bit n (of the first, then the second word): events of type n are wanted, of hooks other than those of the life cycle.
+        types: [u64; 2],
         /// Stamped on each record.
         generation: u32,
-        /// Bit n: hook n sends events.
-        hooks: u32,
         /// Not 0: new threads are sent as fork events, too.
-        threads: u64,
+        threads: u32,
         /// By event type: classes that are about it.
-        types: [u64; TYPES],
+        classes: [u64; TYPES],
         /// By class of open (see [`open`]): classes that want such.
         opens: [u64; 16],
         /// By hook.
-        tests: [HookFilter; hook::COUNT],
+        tests: [HookFilter; HOOKS],
     }
 
     /// What a hook's classes test.

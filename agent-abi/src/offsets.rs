@@ -139,7 +139,11 @@ offsets! {
     regs_arg1: "pt_regs" "si";
     regs_arg2: "pt_regs" "dx";
     regs_arg3: "pt_regs" "r10";
+    regs_arg4: "pt_regs" "r8";
+    regs_arg5: "pt_regs" "r9";
     regs_compat_arg0: "pt_regs" "bx";
     regs_compat_arg1: "pt_regs" "cx";
     regs_compat_arg3: "pt_regs" "si";
+    regs_compat_arg4: "pt_regs" "di";
+    regs_compat_arg5: "pt_regs" "bp";
 }

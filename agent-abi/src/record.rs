@@ -1,43 +1,182 @@
 //! Event records: a [`RecordHeader`], the body of its hook, then that body's variable parts, back to back in the order
 //! of their length members. Nothing follows them.
 
-/// Hook numbers (`RecordHeader::hook`, counter rows, bits of [`crate::map::FilterSlot::hooks`]).
-pub mod hook {
-    /// Programs started: `sched_process_exec`.
-    pub const EXEC: u8 = 0;
-    /// Processes made: `sched_process_fork`.
-    pub const FORK: u8 = 1;
-    /// Processes ended: `sched_process_exit`.
-    pub const EXIT: u8 = 2;
-    /// open, openat, openat2, creat.
-    pub const OPEN: u8 = 3;
-    /// connect.
-    pub const CONNECT: u8 = 4;
-    /// How many there are.
-    pub const COUNT: usize = 5;
+/// Declares constants that count from 0, and `COUNT`.
+macro_rules! numbers {
+    ($( $(#[$m:meta])* $name:ident; )*) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "only counts")]
+        #[repr(u8)]
+        enum Number { $($name,)* Count }
+        $( $(#[$m])* pub const $name: u8 = Number::$name as u8; )*
+        /// How many there are.
+        pub const COUNT: usize = Number::Count as usize;
+        /// Their names, by number.
+        pub const NAMES: [&str; COUNT] = [$(stringify!($name)),*];
+    };
 }
 
-/// Event types (`RecordHeader::event_type`): which system call it was.
+/// Hook numbers (`RecordHeader::hook`, counter rows, bits of [`crate::map::FilterSlot::hooks`]).
+pub mod hook {
+    numbers! {
+        /// Programs started: `sched_process_exec`.
+        EXEC;
+        /// Processes made: `sched_process_fork`.
+        FORK;
+        /// Processes ended: `sched_process_exit`.
+        EXIT;
+        /// open, openat, openat2, creat.
+        OPEN;
+        /// connect.
+        CONNECT;
+        /// accept, accept4.
+        ACCEPT;
+        /// bind.
+        BIND;
+        /// listen.
+        LISTEN;
+        /// socket.
+        SOCKET;
+        /// sendto, sendmsg, sendmmsg.
+        SEND;
+        /// dup, dup2, dup3.
+        DUP;
+        /// pipe, pipe2.
+        PIPE;
+        /// unlink, unlinkat, rmdir.
+        UNLINK;
+        /// rename, renameat, renameat2.
+        RENAME;
+        /// link, linkat, symlink, symlinkat.
+        LINK;
+        /// chmod, fchmod, fchmodat, fchmodat2.
+        CHMOD;
+        /// chown, fchown, lchown, fchownat.
+        CHOWN;
+        /// mkdir, mkdirat.
+        MKDIR;
+        /// mount, umount2, move_mount.
+        MOUNT;
+        /// chroot, pivot_root.
+        ROOT;
+        /// setuid, setgid, setreuid, setregid, setresuid, setresgid.
+        SETID;
+        /// capset.
+        CAPSET;
+        /// ptrace.
+        PTRACE;
+        /// process_vm_readv, process_vm_writev.
+        VM;
+        /// memfd_create.
+        MEMFD;
+        /// init_module, finit_module, delete_module.
+        MODULE;
+        /// bpf.
+        BPF;
+        /// setns, unshare.
+        NAMESPACE;
+        /// kill, tkill, tgkill.
+        SIGNAL;
+        /// prctl.
+        PRCTL;
+        /// userfaultfd.
+        USERFAULTFD;
+        /// io_uring_setup, io_uring_register.
+        IO_URING;
+        /// splice, sendfile.
+        SPLICE;
+    }
+}
+
+/// Event types (`RecordHeader::event_type`, bits of [`crate::map::FilterSlot::types`]): which system call it was.
 #[allow(missing_docs, reason = "the names are those of the system calls")]
 pub mod event {
-    pub const EXECVE: u8 = 0;
-    pub const EXECVEAT: u8 = 1;
-    pub const CLONE: u8 = 2;
-    pub const CLONE3: u8 = 3;
-    pub const FORK: u8 = 4;
-    pub const VFORK: u8 = 5;
-    pub const PROCEXIT: u8 = 6;
-    pub const OPEN: u8 = 7;
-    pub const OPENAT: u8 = 8;
-    pub const OPENAT2: u8 = 9;
-    pub const CREAT: u8 = 10;
-    pub const CONNECT: u8 = 11;
+    numbers! {
+        EXECVE;
+        EXECVEAT;
+        CLONE;
+        CLONE3;
+        FORK;
+        VFORK;
+        PROCEXIT;
+        OPEN;
+        OPENAT;
+        OPENAT2;
+        CREAT;
+        CONNECT;
+        ACCEPT;
+        ACCEPT4;
+        BIND;
+        LISTEN;
+        SOCKET;
+        SENDTO;
+        SENDMSG;
+        SENDMMSG;
+        DUP;
+        DUP2;
+        DUP3;
+        PIPE;
+        PIPE2;
+        UNLINK;
+        UNLINKAT;
+        RMDIR;
+        RENAME;
+        RENAMEAT;
+        RENAMEAT2;
+        LINK;
+        LINKAT;
+        SYMLINK;
+        SYMLINKAT;
+        CHMOD;
+        FCHMOD;
+        FCHMODAT;
+        FCHMODAT2;
+        CHOWN;
+        FCHOWN;
+        LCHOWN;
+        FCHOWNAT;
+        MKDIR;
+        MKDIRAT;
+        MOUNT;
+        UMOUNT2;
+        MOVE_MOUNT;
+        CHROOT;
+        PIVOT_ROOT;
+        SETUID;
+        SETGID;
+        SETREUID;
+        SETREGID;
+        SETRESUID;
+        SETRESGID;
+        CAPSET;
+        PTRACE;
+        PROCESS_VM_READV;
+        PROCESS_VM_WRITEV;
+        MEMFD_CREATE;
+        INIT_MODULE;
+        FINIT_MODULE;
+        DELETE_MODULE;
+        BPF;
+        SETNS;
+        UNSHARE;
+        KILL;
+        TKILL;
+        TGKILL;
+        PRCTL;
+        USERFAULTFD;
+        IO_URING_SETUP;
+        IO_URING_REGISTER;
+        SPLICE;
+        SENDFILE;
+    }
 }
 
 /// Something in the record did not fit (`RecordHeader::flags`).
 pub const TRUNCATED: u16 = 1 << 0;
 /// Set off by the agent itself to prove that the hook fires.
 pub const CANARY: u16 = 1 << 1;
+
+/// The body is a [`CallBody`].
+pub const CALL: u16 = 1 << 2;
 
 /// The file lies on no overlay.
 pub const LAYER_NONE: u8 = 0;
@@ -58,6 +197,15 @@ pub const OPEN_CREATED: u8 = 1 << 1;
 
 /// `ConnectBody::info`: the destination is the socket's own, not the argument.
 pub const CONNECT_FROM_SOCKET: u8 = 1 << 0;
+
+/// `CallBody::info`: there was a descriptor to look at, and `CallBody::fd` is one.
+pub const CALL_FD: u8 = 1 << 0;
+/// `CallBody::info`: there is an address or a peer: `addr`, `port` and `family` say which.
+pub const CALL_ADDRESS: u8 = 1 << 1;
+/// `CallBody::info`: the socket has a peer: it is connected.
+pub const CALL_CONNECTED: u8 = 1 << 2;
+/// `CallBody::info`: that address was given to the call.
+pub const CALL_GIVEN: u8 = 1 << 3;
 
 /// No login user id was set (`ExecBody::loginuid`), also when the kernel has none.
 pub const LOGINUID_UNSET: u32 = u32::MAX;
@@ -265,5 +413,58 @@ wire! {
         path_len: u16,
         /// Zero.
         reserved2: u32,
+    }
+
+    /// Any other system call at its end. Variable parts: path, base, path2, base2, text, object.
+    ///
+    /// Which argument is what is a matter of the call (`agent-ebpf/src/recipe.rs`).
+    pub struct CallBody {
+        /// The result, or minus the error number.
+        ret: u64,
+        /// The arguments as given. Of capset the last three are the caller's permitted, inheritable and effective capabilities
+        /// after the call.
+        args: [u64; 6],
+        /// Inode number of the file behind the descriptor.
+        ino: u64,
+        /// The peer: as given to the call, else the socket's. IPv4 in the first four bytes, or IPv6. Network byte order.
+        addr: [u8; 16],
+        /// The socket's own address.
+        local_addr: [u8; 16],
+        /// The descriptor that the call is about: an argument or the result.
+        fd: u32,
+        /// Device of that file's superblock, as `stat` encodes it.
+        dev: u32,
+        /// Its `i_mode`; 0: not known.
+        mode: u16,
+        /// `AF_*` of `addr`.
+        family: u16,
+        /// `AF_*` of the socket.
+        sock_family: u16,
+        /// Port of `addr`, host byte order.
+        port: u16,
+        /// The socket's own port, host byte order.
+        local_port: u16,
+        /// `IPPROTO_*` of the socket.
+        l4proto: u16,
+        /// `SOCK_*` of the socket; 0: it is none.
+        sock_type: u16,
+        /// `LAYER_*` of the file.
+        layer: u8,
+        /// `CALL_*`.
+        info: u8,
+        /// Length of the path that was given.
+        path_len: u16,
+        /// Length of the directory that it starts from when it is relative.
+        base_len: u16,
+        /// Length of the second path that was given.
+        path2_len: u16,
+        /// Length of the directory that that one starts from.
+        base2_len: u16,
+        /// Length of another text that was given.
+        text_len: u16,
+        /// Length of the path of the file behind the descriptor; of a unix socket: of the address.
+        object_len: u16,
+        /// Zero.
+        reserved: u32,
     }
 }

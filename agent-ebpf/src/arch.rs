@@ -1,64 +1,67 @@
 //! What depends on the architecture: x86_64.
 use crate::kernel::{self, Ptr};
-use agent_abi::record::event;
+use agent_abi::{
+    call::{self, NUMBERS, UNSERVED},
+    record::event,
+};
 
-const NR_OPEN: u64 = 2;
-const NR_CONNECT: u64 = 42;
 const NR_CLONE: u64 = 56;
 const NR_FORK: u64 = 57;
 const NR_VFORK: u64 = 58;
-const NR_CREAT: u64 = 85;
-const NR_OPENAT: u64 = 257;
 const NR_CLONE3: u64 = 435;
-const NR_OPENAT2: u64 = 437;
 
-// The numbers of 32-bit calls (arch/x86/entry/syscalls/syscall_32.tbl).
-const IA32_OPEN: u64 = 5;
-const IA32_CREAT: u64 = 8;
 const IA32_SOCKETCALL: u64 = 102;
-const IA32_OPENAT: u64 = 295;
-const IA32_CONNECT: u64 = 362;
-const IA32_OPENAT2: u64 = 437;
-/// The first argument of socketcall for connect (include/uapi/linux/net.h).
-const SYS_CONNECT: u64 = 3;
 
 /// x32 calls carry this bit and else the numbers of the calls that we decode.
 const X32_BIT: u64 = 0x4000_0000;
 /// `TS_COMPAT` of `thread_info.status`: the current system call is a 32-bit one (arch/x86/include/asm/thread_info.h).
 const TS_COMPAT: u32 = 0x0002;
 
-/// Whether a call may be one that a hook on `sys_exit` serves, be it a 64-bit or a 32-bit one: asked for every system call of the
+static NATIVE: [u8; NUMBERS] = call::by_number();
+static COMPAT: [u8; NUMBERS] = call::by_compat_number();
+
+#[inline(always)]
+fn native(nr: u64) -> u8 {
+    let nr = nr & !X32_BIT;
+    if nr < NUMBERS as u64 { NATIVE[nr as usize & (NUMBERS - 1)] } else { UNSERVED }
+}
+
+#[inline(always)]
+fn compat(nr: u64) -> u8 {
+    if nr < NUMBERS as u64 { COMPAT[nr as usize & (NUMBERS - 1)] } else { UNSERVED }
+}
+
+/// The event type of the call that `task` is at the end of, and whether it is a 32-bit one. Asked for every system call of the
 /// machine.
 #[inline(always)]
-pub fn maybe_served(nr: u64) -> bool {
-    native_event(nr).is_some()
-        || matches!(nr, IA32_OPEN | IA32_CREAT | IA32_SOCKETCALL | IA32_OPENAT | IA32_CONNECT | IA32_OPENAT2)
-}
-
-/// The event type of a 64-bit call.
-#[inline(always)]
-pub fn native_event(nr: u64) -> Option<u8> {
-    match nr & !X32_BIT {
-        NR_OPENAT => Some(event::OPENAT),
-        NR_OPEN => Some(event::OPEN),
-        NR_CONNECT => Some(event::CONNECT),
-        NR_CREAT => Some(event::CREAT),
-        NR_OPENAT2 => Some(event::OPENAT2),
-        _ => None,
+pub fn served(regs: Ptr, nr: u64) -> Option<(u8, bool)> {
+    let (native, compat) = (native(nr), compat(nr));
+    if native & compat == UNSERVED && nr != IA32_SOCKETCALL {
+        return None;
     }
+    let is_compat = is_compat(kernel::current());
+    let event_type = match (is_compat, nr) {
+        (true, IA32_SOCKETCALL) => socketcall(load!(u64, regs, regs_compat_arg0)),
+        (true, _) => compat,
+        (false, _) => native,
+    };
+    (event_type != UNSERVED).then_some((event_type, is_compat))
 }
 
-/// The event type of a 32-bit call with that first argument.
+/// The event type of a call by `socketcall` (include/uapi/linux/net.h).
 #[inline(always)]
-pub fn compat_event(nr: u64, first: u64) -> Option<u8> {
-    match nr {
-        IA32_OPENAT => Some(event::OPENAT),
-        IA32_OPEN => Some(event::OPEN),
-        IA32_CREAT => Some(event::CREAT),
-        IA32_OPENAT2 => Some(event::OPENAT2),
-        IA32_CONNECT => Some(event::CONNECT),
-        IA32_SOCKETCALL if first == SYS_CONNECT => Some(event::CONNECT),
-        _ => None,
+fn socketcall(which: u64) -> u8 {
+    match which {
+        1 => event::SOCKET,
+        2 => event::BIND,
+        3 => event::CONNECT,
+        4 => event::LISTEN,
+        5 => event::ACCEPT,
+        11 => event::SENDTO,
+        16 => event::SENDMSG,
+        18 => event::ACCEPT4,
+        20 => event::SENDMMSG,
+        _ => UNSERVED,
     }
 }
 
@@ -79,6 +82,35 @@ pub fn arguments(regs: Ptr, compat: bool) -> [u64; 4] {
             load!(u64, regs, regs_arg2),
             load!(u64, regs, regs_arg3),
         ]
+    }
+}
+
+/// Writes all six arguments of a call to `to`, which has room for them. 32-bit programs may call by socketcall: then they lie in
+/// memory.
+#[inline(always)]
+pub fn all_arguments(to: *mut u64, regs: Ptr, nr: u64, compat: bool) {
+    let put = |n: usize, value: u64| {
+        // SAFETY: `to` has room for six.
+        unsafe { core::ptr::write_volatile(to.add(n), value) }
+    };
+    if compat && nr == IA32_SOCKETCALL {
+        let memory = load!(u64, regs, regs_compat_arg1) as Ptr;
+        for n in 0..6 {
+            put(n, kernel::read_user::<u32>(memory, n * 4) as u64);
+        }
+        return;
+    }
+    let [a, b, c, d] = arguments(regs, compat);
+    put(0, a);
+    put(1, b);
+    put(2, c);
+    put(3, d);
+    if compat {
+        put(4, load!(u64, regs, regs_compat_arg4));
+        put(5, load!(u64, regs, regs_compat_arg5));
+    } else {
+        put(4, load!(u64, regs, regs_arg4));
+        put(5, load!(u64, regs, regs_arg5));
     }
 }
 

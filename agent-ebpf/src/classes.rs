@@ -39,7 +39,7 @@ const AF_INET6: u16 = 10;
 /// By the side of the current task, which is `task`; looked up only where that can decide.
 #[inline(always)]
 pub fn by_side(event: &mut Event, task: Ptr) {
-    let Some(tests) = event.tests() else { return };
+    let tests = event.tests();
     if event.classes & !(tests.sides[0] & tests.sides[1]) == 0 {
         return;
     }
@@ -56,7 +56,7 @@ pub fn by_side(event: &mut Event, task: Ptr) {
 /// By the path that a walk has left in the scratch; one that was cut is not known.
 #[inline(always)]
 pub fn by_path(event: &mut Event, s: *mut Scratch, hook: u8) {
-    let Some(tests) = event.tests() else { return };
+    let tests = event.tests();
     if event.classes & !tests.any_path == 0 || get!(s, flags) & TRUNCATED as u64 != 0 {
         return;
     }
@@ -82,7 +82,7 @@ fn path(s: *mut Scratch, force: InForce, tests: &HookFilter, hook: u8) -> u64 {
 /// By a name: 16 bytes with at least one NUL at the end.
 #[inline(always)]
 pub fn by_name(event: &mut Event, s: *mut Scratch, hook: u8, name: [u64; 2]) {
-    let Some(tests) = event.tests() else { return };
+    let tests = event.tests();
     if event.classes & !tests.any_name == 0 {
         return;
     }
@@ -94,7 +94,7 @@ pub fn by_name(event: &mut Event, s: *mut Scratch, hook: u8, name: [u64; 2]) {
 /// By the remote end of a connection, as the record tells it.
 #[inline(always)]
 pub fn by_remote(event: &mut Event, s: *mut Scratch, hook: u8, body: *const ConnectBody) {
-    let Some(tests) = event.tests() else { return };
+    let tests = event.tests();
     if event.classes & !(tests.any_port & tests.any_address) == 0 {
         return;
     }

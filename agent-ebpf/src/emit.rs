@@ -1,7 +1,8 @@
 //! The maps that user space shares, who caused an event, what passes, and the way into the ring.
 use crate::kernel::{self, Ptr};
 use agent_abi::{
-    map::{CanaryState, FilterSlot, HookCounters, HookFilter, LEVELS, LostCounters, TYPES, feature},
+    call::TYPES,
+    map::{CanaryState, FilterSlot, HOOKS, HookCounters, HookFilter, LEVELS, LostCounters, feature},
     record::{CANARY, RecordHeader, TRUNCATED, hook},
 };
 use aya_ebpf::{
@@ -99,6 +100,13 @@ pub fn wants(filter: &FilterSlot, hook: u8) -> bool {
     filter.hooks & (1 << hook) != 0
 }
 
+/// Whether the filter wants events of a type (of hooks that are not of the life cycle).
+#[inline(always)]
+pub fn wants_type(filter: &FilterSlot, event_type: u8) -> bool {
+    let bits = if event_type & 64 == 0 { filter.types[0] } else { filter.types[1] };
+    bits >> (event_type & 63) & 1 != 0
+}
+
 /// One event of a hook, counted as seen.
 pub struct Event {
     counters: *mut HookCounters,
@@ -125,7 +133,7 @@ impl Event {
         let counters = COUNTERS.get_ptr_mut(hook as u32)?;
         let classes = if origin.nonce == 0 {
             count!(counters, seen);
-            force.filter.types[event_type as usize & (TYPES - 1)]
+            force.filter.classes[event_type as usize & (TYPES - 1)]
         } else {
             u64::MAX
         };
@@ -134,8 +142,8 @@ impl Event {
 
     /// What the classes of its hook test.
     #[inline(always)]
-    pub fn tests(&self) -> Option<&'static HookFilter> {
-        self.force.filter.tests.get(self.hook as usize)
+    pub fn tests(&self) -> &'static HookFilter {
+        &self.force.filter.tests[self.hook as usize & (HOOKS - 1)]
     }
 
     /// Only classes in `these` may want it.
@@ -172,8 +180,7 @@ impl Event {
         if level == 0 {
             return false;
         }
-        let Some(tests) = self.tests() else { return false };
-        if self.classes & tests.keep[level & (LEVELS - 1)] != 0 {
+        if self.classes & self.tests().keep[level & (LEVELS - 1)] != 0 {
             return false;
         }
         count!(self.counters, shed);

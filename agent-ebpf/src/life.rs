@@ -7,7 +7,7 @@ use crate::{
 use core::mem::MaybeUninit;
 
 use agent_abi::{
-    map::TYPES,
+    call::TYPES,
     record::{ExitBody, ForkBody, RecordHeader, event, hook},
 };
 use aya_ebpf::{helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
@@ -66,7 +66,7 @@ fn try_fork(ctx: &BtfTracePointContext) -> Option<()> {
         }
     }
     if !this.is_canary() {
-        this.classes = force.filter.types[event_type as usize & (TYPES - 1)];
+        this.classes = force.filter.classes[event_type as usize & (TYPES - 1)];
     }
     let thread_pid = member!(Ptr, child, task_thread_pid);
     let (ppid, parent_start) = kernel::process_key(member!(Ptr, child, task_real_parent));

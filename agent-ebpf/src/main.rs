@@ -33,6 +33,8 @@ mod life;
 #[cfg(target_arch = "bpf")]
 mod open;
 #[cfg(target_arch = "bpf")]
+mod other;
+#[cfg(target_arch = "bpf")]
 mod path;
 #[cfg(target_arch = "bpf")]
 mod syscalls;

@@ -3,42 +3,50 @@ use crate::{
     arch, connect,
     emit::{self, Event},
     kernel::{self, Ptr},
-    open,
+    open, other,
 };
-use agent_abi::record::{event, hook};
+use agent_abi::{
+    call::{self, TYPES},
+    record::hook,
+};
 use aya_ebpf::{helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
+
+static HOOKS: [u8; TYPES] = call::hooks();
 
 /// `sys_exit(struct pt_regs *regs, long ret)`: every system call of the machine comes by here, so what is not ours leaves first.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: Ptr = ctx.arg(0);
     let nr = load!(u64, regs, regs_nr);
-    if arch::maybe_served(nr) {
-        let _ = try_exit(regs, nr, ctx.arg(1));
+    if let Some((event_type, compat)) = arch::served(regs, nr) {
+        let _ = try_exit(regs, nr, ctx.arg(1), event_type, compat);
     }
     0
 }
 
 #[inline(always)]
-fn try_exit(regs: Ptr, nr: u64, ret: i64) -> Option<()> {
-    let task = kernel::current();
-    let compat = arch::is_compat(task);
-    let event_type =
-        if compat { arch::compat_event(nr, load!(u64, regs, regs_compat_arg0))? } else { arch::native_event(nr)? };
+fn try_exit(regs: Ptr, nr: u64, ret: i64, event_type: u8, compat: bool) -> Option<()> {
+    // Volatile, so that the compiler does not take the bounds of what is indexed by it from the table: the verifier cannot.
+    // SAFETY: masked, so inside of the table.
+    let hook = unsafe { (&raw const HOOKS).cast::<u8>().add(event_type as usize & (TYPES - 1)).read_volatile() };
     // SAFETY: takes nothing.
     let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
-    let origin = emit::origin(pid_tgid)?;
     let force = emit::filter()?;
-    let hook = if event_type == event::CONNECT { hook::CONNECT } else { hook::OPEN };
-    if !emit::wants(force.filter, hook) {
+    if !emit::wants_type(force.filter, event_type) {
         return None;
     }
+    let origin = emit::origin(pid_tgid)?;
     let mut this = Event::seen(hook, event_type, force, origin)?;
     if compat {
         this.compat();
     }
+    let task = kernel::current();
     let call = Call { regs, nr, ret, task, pid_tgid, event_type, compat };
-    if hook == hook::CONNECT { connect::connect(&mut this, &call) } else { open::open(&mut this, &call) }
+    match hook {
+        hook::CONNECT => connect::connect(&mut this, &call),
+        hook::OPEN => open::open(&mut this, &call),
+        _ => other::call(&mut this, &call),
+    }
 }
 
 /// A system call that has ended.

@@ -23,25 +23,36 @@ fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn numbers_are_the_engines() {
-    assert_eq!(Hook::ALL.len(), hook::COUNT);
-    for (n, hook) in Hook::ALL.iter().enumerate() {
-        assert_eq!(*hook as usize, n);
+    let upper = |name: &str| name.to_uppercase();
+    let hooks: Vec<_> = Hook::ALL.iter().map(|h| upper(h.as_str())).collect();
+    assert_eq!(hooks, hook::NAMES);
+    let types: Vec<_> = EventType::ALL.iter().map(|t| upper(t.as_str())).collect();
+    assert_eq!(types, wire::event::NAMES);
+}
+
+/// The table of calls against libc's numbers and the engine's hooks.
+#[test]
+fn calls_have_their_numbers_and_hooks() {
+    macro_rules! numbers {
+        ($($name:ident),*) => { [$((libc::$name, stringify!($name).trim_start_matches("SYS_"))),*] };
     }
-    for (event, name) in [
-        (wire::event::EXECVE, "execve"),
-        (wire::event::EXECVEAT, "execveat"),
-        (wire::event::CLONE, "clone"),
-        (wire::event::CLONE3, "clone3"),
-        (wire::event::FORK, "fork"),
-        (wire::event::VFORK, "vfork"),
-        (wire::event::PROCEXIT, "procexit"),
-        (wire::event::OPEN, "open"),
-        (wire::event::OPENAT, "openat"),
-        (wire::event::OPENAT2, "openat2"),
-        (wire::event::CREAT, "creat"),
-        (wire::event::CONNECT, "connect"),
-    ] {
-        assert_eq!(EventType::ALL[usize::from(event)].as_str(), name);
+    #[rustfmt::skip]
+    let numbers = numbers![
+        SYS_open, SYS_creat, SYS_openat, SYS_openat2, SYS_connect, SYS_accept, SYS_accept4, SYS_bind, SYS_listen,
+        SYS_socket, SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_dup, SYS_dup2, SYS_dup3, SYS_pipe, SYS_pipe2, SYS_unlink,
+        SYS_unlinkat, SYS_rmdir, SYS_rename, SYS_renameat, SYS_renameat2, SYS_link, SYS_linkat, SYS_symlink,
+        SYS_symlinkat, SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2, SYS_chown, SYS_fchown, SYS_lchown,
+        SYS_fchownat, SYS_mkdir, SYS_mkdirat, SYS_mount, SYS_umount2, SYS_move_mount, SYS_chroot, SYS_pivot_root,
+        SYS_setuid, SYS_setgid, SYS_setreuid, SYS_setregid, SYS_setresuid, SYS_setresgid, SYS_capset, SYS_ptrace,
+        SYS_process_vm_readv, SYS_process_vm_writev, SYS_memfd_create, SYS_init_module, SYS_finit_module,
+        SYS_delete_module, SYS_bpf, SYS_setns, SYS_unshare, SYS_kill, SYS_tkill, SYS_tgkill, SYS_prctl, SYS_userfaultfd,
+        SYS_io_uring_setup, SYS_io_uring_register, SYS_splice, SYS_sendfile
+    ];
+    for call in agent_abi::call::CALLS {
+        let event_type = EventType::ALL[usize::from(call.event_type)];
+        assert_eq!(event_type.hook(), Hook::ALL[usize::from(call.hook)], "{}", event_type.as_str());
+        let (number, _) = numbers.iter().find(|(_, name)| *name == event_type.as_str()).unwrap();
+        assert_eq!(*number, i64::from(call.number), "{}", event_type.as_str());
     }
 }
 

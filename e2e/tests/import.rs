@@ -18,7 +18,7 @@ const RULES: &str = "\
   priority: WARNING
 - rule: Traced
   desc: traced
-  condition: evt.type = ptrace and proc.name != gdb
+  condition: evt.type = sysinfo and proc.name != gdb
   output: traced
   priority: NOTICE
 ";
@@ -66,7 +66,7 @@ async fn an_imported_falco_rule_matches_in_a_pod() -> Result<()> {
         println!("{}", import(&[&rules, &local], &t.namespace, &into)?);
         t.kubectl(&["apply", "-k", &into.display().to_string()]).await?;
         t.condition((&t.namespace, "watched-file-read"), ("Ready", "True"), 10.0).await?;
-        // No hook supplies ptrace yet: accepted, never armed, and it says so.
+        // No hook supplies sysinfo: accepted, never armed, and it says so.
         let (traced, _) = t.condition((&t.namespace, "traced"), ("Accepted", "True"), 10.0).await?;
         let armed = condition(&traced, "Armed").context("Armed")?;
         ensure!(armed.status == "False" && !armed.message.is_empty(), "{armed:?}");

@@ -174,7 +174,7 @@ impl Detector {
                 self.table.exit(header);
                 process
             }
-            Body::Open(_) | Body::Connect(_) => self.table.actor(header, containers),
+            Body::Open(_) | Body::Connect(_) | Body::Call(_) => self.table.actor(header, containers),
         }
     }
 

@@ -68,9 +68,9 @@ impl Armed {
         let priority = |rule: u32| rules.get(rule as usize).map_or(Priority::Emergency, |rule| rule.priority);
         KernelFilter {
             generation: self.generation,
-            hooks: self.plan.needed_hooks(),
+            types,
             classes: Arc::new(Tables::new(self.plan.kernel_filters(), priority)),
-            threads: types.contains(&EventType::Clone) || types.contains(&EventType::Clone3),
+            threads: types.contains(EventType::Clone) || types.contains(EventType::Clone3),
         }
     }
 

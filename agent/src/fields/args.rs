@@ -91,6 +91,7 @@ fn arguments(view: &View<'_>) -> Vec<Argument> {
             let addr = descriptor::remote_name(connect).unwrap_or_default();
             vec![result("res", connect.ret), text("tuple", tuple), number("fd", connect.fd), text("addr", addr)]
         }
+        Body::Call(call) => vec![result("res", call.ret)],
     }
 }
 

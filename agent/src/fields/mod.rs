@@ -111,6 +111,7 @@ impl<'a> View<'a> {
             Body::Exit(_) => None,
             Body::Open(o) => Some(o.ret),
             Body::Connect(c) => Some(c.ret),
+            Body::Call(c) => Some(c.ret),
         }
     }
 

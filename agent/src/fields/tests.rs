@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     container::Containers,
-    probe::record::{Connect, Exec, Exit, Fork, Header, Layer, Open},
+    probe::record::{Call, Connect, Exec, Exit, Fork, Given, Header, Layer, Open},
 };
 use engine::{
     event::Hook,
@@ -107,6 +107,22 @@ fn connect() -> Connect<'static> {
     }
 }
 
+/// A call about a connected socket, with everything else that a call may have.
+fn call() -> Call<'static> {
+    Call {
+        ret: 5,
+        args: [5, 1, 2, 3, 4, 5],
+        path: Given { path: b"to", base: b"/srv" },
+        path2: Given { path: b"/tmp/from", base: b"" },
+        text: b"ext4",
+        fd: Some(5),
+        file: None,
+        socket: Some(connect()),
+        given: false,
+        connected: true,
+    }
+}
+
 fn scene() -> Scene {
     let mut scene = Scene {
         table: Table::new(Path::new("/nonexistent")),
@@ -175,6 +191,7 @@ fn body(hook: Hook) -> (EventType, Body<'static>) {
         Hook::Exit => (EventType::Procexit, Body::Exit(Exit { code: 256 })),
         Hook::Open => (EventType::Openat, Body::Open(open())),
         Hook::Connect => (EventType::Connect, Body::Connect(connect())),
+        hook => (hook.event_types().next().unwrap(), Body::Call(call())),
     }
 }
 

@@ -40,7 +40,7 @@ const fn program(hook: Hook) -> Program {
         Hook::Exec => Program::Exec,
         Hook::Fork => Program::Fork,
         Hook::Exit => Program::Exit,
-        Hook::Open | Hook::Connect => Program::SysExit,
+        _ => Program::SysExit,
     }
 }
 
@@ -77,7 +77,7 @@ impl Probe {
     /// # Errors
     /// A program cannot be attached.
     pub fn widen(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
-        for hook in Hook::ALL.iter().copied().filter(|h| h.is_life_cycle() || filter.hooks.contains(h)) {
+        for hook in filter.hooks() {
             self.attach(hook)?;
         }
         Ok(())
@@ -90,12 +90,8 @@ impl Probe {
     /// The filter cannot be set; the one before is still in force.
     pub fn narrow(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
         self.gate.set(filter.clone())?;
-        let unneeded: Vec<Program> = self
-            .attached
-            .keys()
-            .copied()
-            .filter(|p| !Hook::ALL.iter().any(|h| program(*h) == *p && (h.is_life_cycle() || filter.hooks.contains(h))))
-            .collect();
+        let unneeded: Vec<Program> =
+            self.attached.keys().copied().filter(|p| !filter.hooks().any(|h| program(h) == *p)).collect();
         for program in unneeded {
             let Some(link) = self.attached.remove(&program) else { continue };
             if let Err(error) = self.program(program)?.detach(link) {
@@ -190,7 +186,7 @@ impl Probe {
     }
 
     fn is_attached(&self, hook: Hook) -> bool {
-        self.attached.contains_key(&program(hook)) && (hook.is_life_cycle() || self.gate.filter().hooks.contains(&hook))
+        self.attached.contains_key(&program(hook)) && self.gate.filter().wants(hook)
     }
 
     /// How each hook stands.

@@ -125,11 +125,12 @@ impl Gate {
 
 /// A filter as the programs read it.
 fn slot(filter: &KernelFilter) -> FilterSlot {
-    let hooks = filter.hooks.iter().chain(Hook::ALL.iter().filter(|h| h.is_life_cycle()));
+    let types = filter.types.bits();
     let mut slot = FilterSlot {
+        hooks: filter.hooks().fold(0, |bits, hook| bits | 1 << hook as u32),
+        types: [types as u64, (types >> 64) as u64],
         generation: filter.generation,
-        hooks: hooks.fold(0, |bits, hook| bits | 1 << *hook as u32),
-        threads: u64::from(filter.threads),
+        threads: u32::from(filter.threads),
         ..FilterSlot::zeroed()
     };
     filter.classes.fill(&mut slot);
@@ -150,12 +151,17 @@ fn wait_for_programs() {
 mod tests {
     use super::*;
     use agent_abi::map::open;
-    use engine::plan::OpenFilter;
+    use engine::{
+        event::{EventType, Hook},
+        plan::OpenFilter,
+    };
 
     #[test]
     fn life_cycle_hooks_always_pass() {
-        let slot = slot(&KernelFilter { hooks: [Hook::Connect].into(), ..KernelFilter::default() });
-        assert_eq!(slot.hooks, 0b1_0111);
+        let types = [EventType::Connect, EventType::Sendfile].into_iter().collect();
+        let slot = slot(&KernelFilter { types, ..KernelFilter::default() });
+        assert_eq!(slot.hooks, 0b1_0111 | 1 << Hook::Splice as u32);
+        assert_eq!(slot.types, [1 << EventType::Connect as u32, 1 << (EventType::Sendfile as u32 - 64)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! its parts fill it exactly. The caller counts what is refused as a queue loss.
 use agent_abi::{
     Wire,
-    record::{self, ConnectBody, ExecBody, ExitBody, ForkBody, OpenBody, RecordHeader},
+    record::{self, CallBody, ConnectBody, ExecBody, ExitBody, ForkBody, OpenBody, RecordHeader},
 };
 use engine::event::{EventType, Hook};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -94,6 +94,8 @@ pub enum Body<'a> {
     Open(Open<'a>),
     /// A socket was connected, or not.
     Connect(Connect<'a>),
+    /// Any other system call has ended.
+    Call(Call<'a>),
 }
 
 /// On which layer of an overlay a file lies.
@@ -263,6 +265,56 @@ pub struct Connect<'a> {
     pub ret: i64,
 }
 
+/// A system call that has ended. What its arguments are is a matter of the call (`agent_abi::call`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call<'a> {
+    /// The result, or minus the error number.
+    pub ret: i64,
+    /// The arguments as given. Of capset the last three are the caller's permitted, inheritable and effective capabilities after
+    /// the call; of pipe the last two are the descriptors.
+    pub args: [u64; 6],
+    /// The path that was given.
+    pub path: Given<'a>,
+    /// The second path that was given.
+    pub path2: Given<'a>,
+    /// Another text that was given: file system type, module parameters, name.
+    pub text: &'a [u8],
+    /// The descriptor that it is about.
+    pub fd: Option<i32>,
+    /// The file behind that descriptor.
+    pub file: Option<CallFile<'a>>,
+    /// The socket behind that descriptor, with the address that was given, else its peer's.
+    pub socket: Option<Connect<'a>>,
+    /// The address was given to the call, not the socket's peer.
+    pub given: bool,
+    /// The socket has a peer.
+    pub connected: bool,
+}
+
+/// A path as a call gave it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Given<'a> {
+    /// The text; empty: none.
+    pub path: &'a [u8],
+    /// The directory that it starts from when it is relative.
+    pub base: &'a [u8],
+}
+
+/// A file behind a descriptor, no socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallFile<'a> {
+    /// Its path; of a pipe, an anonymous inode and the like `/` and its name.
+    pub path: &'a [u8],
+    /// `st_mode`.
+    pub mode: u16,
+    /// As `stat` encodes it.
+    pub dev: u32,
+    /// Inode number.
+    pub ino: u64,
+    /// Layer of the file.
+    pub layer: Layer,
+}
+
 /// Checks and borrows one record.
 ///
 /// # Errors
@@ -300,6 +352,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
         Hook::Exit => Body::Exit(Exit { code: parts.fixed::<ExitBody>()?.0.code }),
         Hook::Open => open(&mut parts)?,
         Hook::Connect => connect(&mut parts)?,
+        _ => call(&mut parts)?,
     };
     match parts.rest.len() {
         0 => Ok(Record { header, body }),
@@ -394,6 +447,44 @@ fn connect<'a>(parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
         sock_type: b.sock_type,
         fd: b.fd.cast_signed(),
         ret: b.ret.cast_signed(),
+    }))
+}
+
+fn call<'a>(parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
+    let (b, _) = parts.fixed::<CallBody>()?;
+    let path = Given { path: parts.bytes("path", b.path_len)?, base: parts.bytes("base", b.base_len)? };
+    let path2 =
+        Given { path: parts.bytes("second path", b.path2_len)?, base: parts.bytes("second base", b.base2_len)? };
+    let text = parts.bytes("text", b.text_len)?;
+    let object = parts.bytes("object", b.object_len)?;
+    let (ret, fd) = (b.ret.cast_signed(), b.fd.cast_signed());
+    let has = |bit: u8| b.info & bit != 0;
+    let (has_fd, has_address) = (has(record::CALL_FD), has(record::CALL_ADDRESS));
+    let is_socket = b.sock_type != 0 || has_address;
+    let file = CallFile { path: object, mode: b.mode, dev: b.dev, ino: b.ino, layer: Layer::from_wire(b.layer) };
+    let socket = Connect {
+        family: if has_address { b.family } else { b.sock_family },
+        addr: if has_address { address(b.family, b.addr) } else { None },
+        port: b.port,
+        unix_path: object,
+        local_addr: address(b.sock_family, b.local_addr),
+        local_port: b.local_port,
+        l4proto: b.l4proto,
+        sock_type: b.sock_type,
+        fd,
+        ret,
+    };
+    Ok(Body::Call(Call {
+        ret,
+        args: b.args,
+        path,
+        path2,
+        text,
+        fd: has_fd.then_some(fd),
+        file: (has_fd && !is_socket).then_some(file),
+        socket: is_socket.then_some(socket),
+        given: has(record::CALL_GIVEN),
+        connected: has(record::CALL_CONNECTED),
     }))
 }
 

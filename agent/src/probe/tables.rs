@@ -10,8 +10,8 @@
 //! longer than the kernel compares, where a path was cut, and where there are more literals than fit; the last is told.
 use agent_abi::{
     Wire as _,
-    map::{END, FilterSlot, HookFilter, LEVELS, LiteralKey, MAX_LITERALS, TEXT, TYPES, literal as kind},
-    record::hook,
+    call::TYPES,
+    map::{END, FilterSlot, HOOKS, HookFilter, LEVELS, LiteralKey, MAX_LITERALS, TEXT, literal as kind},
 };
 use engine::{
     event::{EventType, Hook},
@@ -65,9 +65,9 @@ impl Literal {
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tables {
-    types: [u64; TYPES],
+    classes: [u64; TYPES],
     opens: [u64; 16],
-    tests: [HookFilter; hook::COUNT],
+    tests: [HookFilter; HOOKS],
     literals: BTreeMap<Literal, u64>,
     widened: Vec<Hook>,
 }
@@ -76,9 +76,9 @@ impl Default for Tables {
     /// Nothing passes.
     fn default() -> Self {
         Self {
-            types: [0; TYPES],
+            classes: [0; TYPES],
             opens: [0; 16],
-            tests: [HookFilter::zeroed(); hook::COUNT],
+            tests: [HookFilter::zeroed(); HOOKS],
             literals: BTreeMap::new(),
             widened: Vec::new(),
         }
@@ -128,12 +128,12 @@ impl Tables {
 
     /// The part of a slot that is these.
     pub(super) fn fill(&self, slot: &mut FilterSlot) {
-        (slot.types, slot.opens, slot.tests) = (self.types, self.opens, self.tests);
+        (slot.classes, slot.opens, slot.tests) = (self.classes, self.opens, self.tests);
     }
 
     fn add(&mut self, hook: Hook, bit: u64, class: &Class, priority: &impl Fn(u32) -> Priority) {
         for event_type in EventType::ALL.iter().filter(|t| t.hook() == hook && class.wants_type(**t)) {
-            self.types[*event_type as usize] |= bit;
+            self.classes[*event_type as usize] |= bit;
         }
         if hook == Hook::Open {
             for open in (0..16_u32).filter(|open| OpenFilter::from_bits(class.opens).wants(*open)) {

@@ -15,7 +15,7 @@ impl Tables {
     fn bits(&self, facts: &Facts<'_>) -> u64 {
         let hook = facts.event_type.hook();
         let tests = &self.tests[hook as usize];
-        let mut bits = self.types[facts.event_type as usize];
+        let mut bits = self.classes[facts.event_type as usize];
         if let Some(class) = facts.open_class {
             bits &= self.opens[class as usize];
         }
@@ -101,10 +101,8 @@ prop_compose! {
         blocks in option::of(btree_set(block(), 0..3)),
         rule in 0..8_u32,
     ) -> Class {
-        let class = Class { opens: opens | 1, side, path, names, ports, blocks, rules: [rule].into(), ..Class::everything() };
-        let mut types = class.types;
-        (0..8_u32).filter(|n| not_types >> n & 1 == 1).for_each(|n| types &= !(1 << (2 * n)));
-        Class { types, ..class }
+        let types = EventType::ALL.iter().copied().filter(|t| not_types >> (*t as u32 % 8) & 1 == 0).collect();
+        Class { types, opens: opens | 1, side, path, names, ports, blocks, rules: [rule].into() }
     }
 }
 

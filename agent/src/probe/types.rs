@@ -1,6 +1,6 @@
 //! What the probe takes and tells.
 use super::Tables;
-use engine::event::Hook;
+use engine::event::{EventTypes, Hook};
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 /// What the kernel side has to supply for one set of rules.
@@ -8,8 +8,8 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 pub struct KernelFilter {
     /// Stamped on the records that it lets through. Must rise with each set of rules.
     pub generation: u32,
-    /// Wanted hooks. Life-cycle hooks are always in.
-    pub hooks: BTreeSet<Hook>,
+    /// Wanted event types. Those of life-cycle hooks are always sent.
+    pub types: EventTypes,
     /// Which of their events: a sound superset of what the rules want. Life-cycle events pass whatever it says.
     pub classes: Arc<Tables>,
     /// New threads as fork events, too (else only processes).
@@ -20,10 +20,21 @@ impl KernelFilter {
     /// All events of these hooks and of the life cycle, but new threads.
     #[must_use]
     pub fn everything(generation: u32, hooks: impl IntoIterator<Item = Hook>) -> Self {
-        let hooks: BTreeSet<Hook> = hooks.into_iter().collect();
-        let life_cycle = Hook::ALL.iter().copied().filter(|hook| hook.is_life_cycle());
-        let classes = Arc::new(Tables::everything(life_cycle.chain(hooks.iter().copied()).collect::<BTreeSet<_>>()));
-        Self { generation, hooks, classes, threads: false }
+        let mut hooks: BTreeSet<Hook> = hooks.into_iter().collect();
+        let types = hooks.iter().flat_map(|hook| hook.event_types()).collect();
+        hooks.extend(Hook::ALL.iter().filter(|hook| hook.is_life_cycle()));
+        Self { generation, types, classes: Arc::new(Tables::everything(hooks)), threads: false }
+    }
+
+    /// Whether it wants events of a hook.
+    #[must_use]
+    pub fn wants(&self, hook: Hook) -> bool {
+        hook.is_life_cycle() || self.types.iter().any(|t| t.hook() == hook)
+    }
+
+    /// The hooks that it wants, those of the life cycle among them.
+    pub fn hooks(&self) -> impl Iterator<Item = Hook> {
+        Hook::ALL.iter().copied().filter(|hook| self.wants(*hook))
     }
 }
 

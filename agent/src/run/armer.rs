@@ -222,7 +222,7 @@ impl Armer {
         // What the rules before lost, while they can be found.
         self.charge();
         self.store.switched();
-        let before = std::mem::replace(&mut self.wanted, filter.hooks.iter().copied().collect());
+        let before = std::mem::replace(&mut self.wanted, filter.hooks().collect());
         if self.wanted != before {
             self.proven_at = None;
         }

@@ -5,6 +5,7 @@
 //! the machine is tolerated: tests look for their own threads, children and paths.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod calls;
 mod compat;
 mod connects;
 mod counting;

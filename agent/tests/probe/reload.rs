@@ -41,7 +41,7 @@ fn no_event_is_lost_over_changes() {
     let classes = Arc::new(Tables::opens([Hook::Open], read));
     let small = |generation| KernelFilter {
         generation,
-        hooks: [Hook::Open].into(),
+        types: Hook::Open.event_types().collect(),
         classes: Arc::clone(&classes),
         threads: false,
     };

@@ -67,7 +67,7 @@ impl<'f> Facts<'f> {
         part.expr().fields(&mut |field| {
             fields.insert(field.clone());
         });
-        let types = plan.needed_types();
+        let types: BTreeSet<EventType> = plan.needed_types().iter().collect();
         let exceptions = checked.compiled.ruleset.exceptions.iter().filter(|exception| exception.rules.contains(id));
         let exceptions: Vec<&Exception> = exceptions.collect();
         let event = event.map(|event| {

@@ -147,7 +147,7 @@ fn every_problem_is_told_not_only_the_first() {
 #[case::unavailable("evt.type = open and proc.env[A] = x", "EYAS_UNAVAILABLE", "condition:1:21")]
 #[case::only_unavailable("evt.type = open and proc.env[A] = x", "EYAS_NEVER_MATCHES", "condition:1:1")]
 #[case::contradiction("evt.type = open and evt.type = execve", "EYAS_NEVER_MATCHES", "condition:1:1")]
-#[case::no_event("evt.type = ptrace", "EYAS_NEVER_MATCHES", "condition:1:1")]
+#[case::no_event("evt.type = sysinfo", "EYAS_NEVER_MATCHES", "condition:1:1")]
 #[case::every_event("proc.name = nc", "LOAD_NO_EVTTYPE", "condition:1:1")]
 #[case::na("evt.type = open and proc.name = <NA>", "LOAD_UNSAFE_NA_CHECK", "condition:1:33")]
 #[case::deprecated("evt.type = open and evt.dir = <", "LOAD_DEPRECATED_ITEM", "condition:1:21")]
@@ -414,9 +414,9 @@ fn macros_cannot_grow_without_bound() {
 #[case::both("evt.type = open and not evt.io_dir = R", "%evt.io_dir", &["evt.io_dir"], None)]
 #[case::fields("evt.type = open and fd.sip.name = a", "x", &["fd.sip.name"], Some(Inert::Fields))]
 #[case::transformed("evt.type = open and len(evt.buffer) > 1", "x", &["evt.buffer"], Some(Inert::Fields))]
-#[case::types("evt.type in (ptrace, bpf) and proc.name = a", "x", &[], Some(Inert::EventTypes))]
-#[case::fields_and_types("evt.type = ptrace and evt.buffer = a", "x", &["evt.buffer"], Some(Inert::EventTypes))]
-#[case::some_types("evt.type in (ptrace, open)", "x", &[], None)]
+#[case::types("evt.type in (sysinfo, mincore) and proc.name = a", "x", &[], Some(Inert::EventTypes))]
+#[case::fields_and_types("evt.type = sysinfo and evt.buffer = a", "x", &["evt.buffer"], Some(Inert::EventTypes))]
+#[case::some_types("evt.type in (sysinfo, open)", "x", &[], None)]
 #[case::contradiction("evt.type = open and fd.sport = 1", "x", &[], Some(Inert::Contradiction))]
 fn what_no_hook_supplies_is_named(
     #[case] condition: &str,

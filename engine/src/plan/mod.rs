@@ -26,7 +26,7 @@ pub use filter::OpenFilter;
 
 use crate::{
     eval::Truth,
-    event::{Event, EventType, Hook},
+    event::{Event, EventType, EventTypes, Hook},
     matching::TestError,
     output::Template,
     ruleset::Ruleset,
@@ -162,7 +162,7 @@ impl Plan {
 
     /// Event types that some rule can match.
     #[must_use]
-    pub fn needed_types(&self) -> BTreeSet<EventType> {
+    pub fn needed_types(&self) -> EventTypes {
         EventType::ALL.iter().copied().filter(|t| !self.dispatch[*t as usize].is_empty()).collect()
     }
 

@@ -123,8 +123,8 @@ fn hooks_follow_from_what_can_match() {
         ("fd.sip = 1.2.3.4", vec![Hook::Connect]),
         ("fs.path.name = /x or evt.is_open_write = true", vec![Hook::Open]),
         ("fd.name = /x", vec![Hook::Open, Hook::Connect]),
-        ("not evt.type in (open, openat, openat2, creat)", vec![Hook::Connect]),
-        ("evt.type = ptrace", vec![]),
+        ("evt.type startswith exec or evt.type = procexit", vec![]),
+        ("evt.type = sysinfo", vec![]),
         ("evt.type = open and evt.dir = >", vec![]),
         ("evt.type = open and proc.env[A] = x", vec![]),
     ] {

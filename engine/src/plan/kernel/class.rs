@@ -1,6 +1,9 @@
 //! One class: a conjunction of tests, each a set of alternatives.
 use super::{Fact, Facts, MAX_TEXT, PathFact};
-use crate::{event::EventType, plan::OpenFilter};
+use crate::{
+    event::{EventType, EventTypes},
+    plan::OpenFilter,
+};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 
@@ -32,8 +35,8 @@ pub type Numbers = BTreeSet<(u16, u16)>;
 /// See the module. `None` in a test: anything passes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Class {
-    /// Bit by event type.
-    pub types: u16,
+    /// Event types.
+    pub types: EventTypes,
     /// Classes of opens; all for other hooks.
     pub opens: u16,
     /// Container or host.
@@ -54,7 +57,7 @@ impl Class {
     /// Admits everything of all types.
     pub(super) const fn any() -> Self {
         Self {
-            types: u16::MAX,
+            types: EventTypes::ALL,
             opens: u16::MAX,
             side: Side::Any,
             path: None,
@@ -68,7 +71,7 @@ impl Class {
     /// Whether it is about events of a type.
     #[must_use]
     pub const fn wants_type(&self, event_type: EventType) -> bool {
-        self.types >> event_type as u16 & 1 == 1
+        self.types.contains(event_type)
     }
 
     /// Admits everything of all types, for nobody.
@@ -98,7 +101,7 @@ impl Class {
 
     /// Whether no event of any kind can pass. (No alternatives of a text is not that: unknown ones pass.)
     pub(super) const fn is_empty(&self) -> bool {
-        self.types == 0 || self.opens == 0
+        self.types.is_empty() || self.opens == 0
     }
 
     /// How many literals it has.
@@ -118,7 +121,7 @@ impl Class {
             _ => Side::Any,
         };
         let both = Self {
-            types: self.types & other.types,
+            types: self.types.and(other.types),
             opens: self.opens & other.opens,
             side,
             path: narrower(&self.path, &other.path, Texts::vagueness),
@@ -133,7 +136,7 @@ impl Class {
 
     /// What either admits, or more: test by test. Exactly that where they differ in one test only.
     pub(super) fn or(&mut self, other: Self) {
-        self.types |= other.types;
+        self.types = self.types.union(other.types);
         self.opens |= other.opens;
         if self.side != other.side {
             self.side = Side::Any;

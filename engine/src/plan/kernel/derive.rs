@@ -22,7 +22,7 @@ const MAX_LITERALS: usize = 256;
 /// The classes of a condition that is specialised to event types of one hook, without rules. Empty: it cannot hold.
 pub fn classes(graph: &Graph, condition: Planned, types: &[EventType]) -> Vec<Class> {
     let Some(&event_type) = types.first() else { return Vec::new() };
-    let of_types = Class { types: types.iter().fold(0, |bits, t| bits | 1 << *t as u16), ..Class::any() };
+    let of_types = Class { types: types.iter().copied().collect(), ..Class::any() };
     let deriver = Deriver { graph, event_type };
     let classes = match condition {
         Planned::Constant(false) => Vec::new(),

@@ -33,7 +33,7 @@ fn tests(hook: Hook, class: &Class) -> String {
     let types = EventType::ALL.iter().filter(|t| t.hook() == hook);
     let (mut all, mut named) = (true, Vec::new());
     for event_type in types {
-        if class.types >> *event_type as u16 & 1 == 1 {
+        if class.types.contains(*event_type) {
             named.push(event_type.as_str().to_owned());
         } else {
             all = false;

@@ -1,5 +1,6 @@
 //! Many classes become at most [`MAX_CLASSES`], with at most [`MAX_LITERALS`].
 use super::{Class, MAX_CLASSES, MAX_LITERALS, Side};
+use crate::event::EventTypes;
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// Joins equal classes, then those that differ in one test (that loses nothing), then alike ones (that widens) until all bounds
@@ -43,7 +44,7 @@ fn joined(classes: Vec<Class>) -> Vec<Class> {
 
 /// Classes of one rule set that differ in their types only are the same here.
 fn same_but_types(class: &Class) -> Class {
-    Class { types: 0, ..class.clone() }
+    Class { types: EventTypes::NONE, ..class.clone() }
 }
 
 fn same_but_opens(class: &Class) -> Class {
@@ -51,7 +52,7 @@ fn same_but_opens(class: &Class) -> Class {
 }
 
 /// What kind of class it is: those of a kind are alike enough to become one.
-fn kind(class: &Class) -> (u16, u16, Side, [bool; 4]) {
+fn kind(class: &Class) -> (EventTypes, u16, Side, [bool; 4]) {
     let tests = [class.path.is_some(), class.names.is_some(), class.ports.is_some(), class.blocks.is_some()];
     (class.types, class.opens, class.side, tests)
 }
