@@ -160,7 +160,7 @@ wire! {
         reserve_at: u32,
         /// Waiting bytes from which on a level of shedding (1, 2, 3) is in force.
         shed_at: [u32; LEVELS - 1],
-        /// Inode number of the host's mount namespace.
+        /// Inode number of the host's mount namespace; 0: not known.
         host_mnt_ns: u32,
         /// Bits of [`feature`].
         features: u32,

@@ -46,8 +46,10 @@ pub fn by_side(event: &mut Event, task: Ptr) {
     let cgroup = kernel::cgroup();
     // SAFETY: the value is only read, and whole.
     let Some(side) = (unsafe { SIDES.get(cgroup) }).copied() else { return };
-    // Several hierarchies may say different things: the host's mounts have to agree.
-    if side == SIDE_HOST && cgroup & OTHER_HIERARCHY != 0 && kernel::mount_namespace(task) != setting!(host_mnt_ns) {
+    // Several hierarchies may say different things: the host's mounts have to agree, where they are known. Where not, user space
+    // goes by the same cgroup alone (`Table::exec_container`).
+    let host = setting!(host_mnt_ns);
+    if side == SIDE_HOST && cgroup & OTHER_HIERARCHY != 0 && host != 0 && kernel::mount_namespace(task) != host {
         return;
     }
     event.only(tests.sides[side as usize & 1]);

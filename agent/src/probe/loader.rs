@@ -145,7 +145,7 @@ fn settings(kernel: &Kernel, ring_size: usize, exclude_self: bool) -> Settings {
     }
 }
 
-/// The mount namespace of process 1, or 0, which is nobody's.
+/// The mount namespace of process 1; 0: not to be read.
 fn host_mount_namespace() -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata("/proc/1/ns/mnt").ok().and_then(|m| u32::try_from(m.ino()).ok()).unwrap_or_default()

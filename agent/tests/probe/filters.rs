@@ -126,7 +126,7 @@ fn a_side_that_is_known_decides() {
     File::open("/etc/passwd").unwrap();
     // Where several hierarchies are in use, the host's mounts have to agree.
     let mounts = |pid: &str| fs::metadata(format!("/proc/{pid}/ns/mnt")).map(|m| m.ino());
-    let ours = mounts("1").is_ok_and(|host| mounts("self").unwrap() == host);
+    let ours = mounts("1").map_or(true, |host| mounts("self").unwrap() == host);
     let unified = cgroup >> 63 == 0;
     assert_eq!(seen(&mut live).contains_key("/etc/passwd"), !(ours || unified));
     sides.forget();
