@@ -1,10 +1,12 @@
 //! Values of maps and of the read-only settings.
-use crate::record::{event, hook};
+use crate::{
+    call::TYPES,
+    record::{event, hook},
+};
 
-const _: () = assert!(event::COUNT <= 128 && hook::COUNT <= 64, "FilterSlot has a bit for each");
+const _: () = assert!(event::COUNT <= TYPES && hook::COUNT <= HOOKS, "FilterSlot has room for each");
 
-/// What makes up the class of an open (0..16); bit n of [`FilterSlot::open`] lets class n pass. The engine's `OpenFilter`
-/// says the same.
+/// What makes up the class of an open (0..16): index in [`FilterSlot::opens`]. The engine's `OpenFilter` says the same.
 pub mod open {
     /// Access mode O_RDONLY or O_RDWR.
     pub const READ: u32 = 1 << 0;
@@ -16,9 +18,55 @@ pub mod open {
     pub const FAILED: u32 = 1 << 3;
 }
 
+/// Hooks that a filter has room for: a bit each, and a power of two, so that a mask bounds an index.
+pub const HOOKS: usize = 64;
+/// Classes of a hook: the bits of a word.
+pub const CLASSES: usize = 64;
+/// How many levels of shedding there are, none included. Level n leaves out what only rules of the n lowest priorities want:
+/// Debug, Informational, Notice.
+pub const LEVELS: usize = 4;
+/// Bytes of a literal that the kernel compares; longer beginnings and ends are cut to that much of a test.
+pub const TEXT: usize = 64;
+/// The same of an end.
+pub const END: usize = 32;
+/// Most literals of one generation.
+pub const MAX_LITERALS: u32 = 65_536;
+/// Most cgroups that the kernel is told the side of.
+pub const MAX_SIDES: u32 = 16_384;
+
+/// What a literal is compared with ([`LiteralKey::tag`], together with the hook).
+pub mod literal {
+    /// The front of a path. A whole path is one that a NUL follows.
+    pub const FRONT: u32 = 0;
+    /// The end of a path, backwards.
+    pub const END: u32 = 1;
+    /// The process' name, and a NUL.
+    pub const NAME: u32 = 2;
+    /// The remote port, big-endian.
+    pub const PORT: u32 = 3;
+    /// The remote address; IPv4 as `::ffff:a.b.c.d`.
+    pub const ADDRESS: u32 = 4;
+
+    /// The tag of a kind of literals of a hook.
+    #[must_use]
+    pub const fn tag(hook: u8, kind: u32) -> u32 {
+        (hook as u32) << 8 | kind
+    }
+}
+
+/// Set in a cgroup's number when it is not of the unified hierarchy.
+pub const OTHER_HIERARCHY: u64 = 1 << 63;
+/// Value of the map of cgroups: its processes are on the host; they are in a container.
+pub const SIDE_HOST: u64 = 0;
+/// See [`SIDE_HOST`].
+pub const SIDE_CONTAINER: u64 = 1;
+
 wire! {
     /// What passes in one generation. There are two; user space refills only the one that is not active, and only
     /// after a grace period.
+    ///
+    /// The candidate bits of an event are `classes[type] & opens[class]` (opens only), then what its hook's [`HookFilter`] leaves of
+    /// them: bit n stands for class n of its hook. None: no rule can match it.
     pub struct FilterSlot {
         /// Bit n: hook n sends events.
         hooks: u64,
@@ -26,12 +74,49 @@ wire! {
         types: [u64; 2],
         /// Stamped on each record.
         generation: u32,
-        /// Bit n: opens of class n (see [`open`]) pass.
-        open: u32,
         /// Not 0: new threads are sent as fork events, too.
         threads: u32,
-        /// Zero.
-        reserved: u32,
+        /// By event type: classes that are about it.
+        classes: [u64; TYPES],
+        /// By class of open (see [`open`]): classes that want such.
+        opens: [u64; 16],
+        /// By hook.
+        tests: [HookFilter; HOOKS],
+    }
+
+    /// What a hook's classes test.
+    pub struct HookFilter {
+        /// Classes that admit processes of a side: on the host, in a container.
+        sides: [u64; 2],
+        /// Classes that test no path. The others want one of the literals.
+        any_path: u64,
+        /// Classes that test no name.
+        any_name: u64,
+        /// Classes that test no port.
+        any_port: u64,
+        /// Classes that test no address.
+        any_address: u64,
+        /// By level of shedding: classes that are still sent.
+        keep: [u64; LEVELS],
+        /// Bit by kind of literal: there are such.
+        kinds: u64,
+    }
+
+    /// A literal: key of a trie whose values are the classes that the literal, or a shorter one in front of it, satisfies.
+    pub struct LiteralKey {
+        /// Bits that count of the rest of the key: 32 and those of the text.
+        prefix_len: u32,
+        /// [`literal::tag`].
+        tag: u32,
+        /// The text, as it lies in memory.
+        text: [u64; TEXT / 8],
+    }
+
+    /// Events lost (shed or dropped) of one generation's slot and hook, by class. An event that several classes wanted counts in
+    /// each.
+    pub struct LostCounters {
+        /// By class.
+        classes: [u64; CLASSES],
     }
 
     /// A canary that is about to be set off: calls of thread `tid` and of its children are canaries.
@@ -48,7 +133,7 @@ wire! {
         seen: u64,
         /// Of no rule's interest.
         filtered: u64,
-        /// Left out under load, by priority. Always 0 for now.
+        /// Left out under load, by priority.
         shed: u64,
         /// The ring had no room.
         dropped: u64,
@@ -71,8 +156,12 @@ wire! {
         ring_size: u32,
         /// Waiting bytes at which the reader is woken.
         wake_at: u32,
-        /// Waiting bytes from which on all but life-cycle events are dropped, so that these still fit.
+        /// Waiting bytes from which on all but life-cycle events are dropped, so that those still fit.
         reserve_at: u32,
+        /// Waiting bytes from which on a level of shedding (1, 2, 3) is in force.
+        shed_at: [u32; LEVELS - 1],
+        /// Inode number of the host's mount namespace; 0: not known.
+        host_mnt_ns: u32,
         /// Bits of [`feature`].
         features: u32,
         /// The `cgroup_subsys_id` whose path is used where the unified hierarchy is empty.

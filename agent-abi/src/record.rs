@@ -226,8 +226,11 @@ wire! {
         time: u64,
         /// `start_boottime` of the acting thread's group leader; with `pid` the process' identity.
         start_time: u64,
-        /// Id of the acting task's cgroup in the unified hierarchy.
+        /// Number of the acting task's cgroup: its id in the unified hierarchy; where that is the root, its id in the hierarchy of
+        /// `Settings::cgroup_subsys` with [`crate::map::OTHER_HIERARCHY`] set.
         cgroup: u64,
+        /// Classes of its hook's filter that admitted it, bit by class: rules of no other can match it. All set for a canary.
+        classes: u64,
         /// Process (thread group) id in the initial namespace.
         pid: u32,
         /// Thread id in the initial namespace.
@@ -324,7 +327,7 @@ wire! {
     pub struct ForkBody {
         /// The child's `start_boottime`.
         child_start: u64,
-        /// The child's cgroup id.
+        /// The child's cgroup, as in the header.
         child_cgroup: u64,
         /// Flags of clone; 0 for fork.
         flags: u64,

@@ -1,13 +1,13 @@
 //! connect.
 use crate::{
-    arch,
+    arch, classes,
     emit::Event,
     file,
     kernel::{self, Ptr},
     scratch::{self, Scratch},
     syscalls::Call,
 };
-use agent_abi::record::{CONNECT_FROM_SOCKET, ConnectBody, RecordHeader};
+use agent_abi::record::{CONNECT_FROM_SOCKET, ConnectBody, RecordHeader, hook};
 
 const FIXED: usize = size_of::<RecordHeader>() + size_of::<ConnectBody>();
 
@@ -21,7 +21,11 @@ const SUN_PATH: u64 = 108;
 
 /// One call has ended.
 #[inline(always)]
-pub fn connect(this: &Event, call: &Call) -> Option<()> {
+pub fn connect(this: &mut Event, call: &Call) -> Option<()> {
+    classes::by_side(this, call.task);
+    if this.is_unwanted() {
+        return None;
+    }
     let Some(s) = scratch::syscall(FIXED) else {
         this.dropped();
         return None;
@@ -43,6 +47,10 @@ pub fn connect(this: &Event, call: &Call) -> Option<()> {
     let sk = file::sock(file::by_fd(call.task, fd));
     if !sk.is_null() {
         socket(body, sk, call.ret);
+    }
+    classes::by_remote(this, s, hook::CONNECT, body);
+    if this.is_unwanted() || this.is_shed() {
+        return None;
     }
     let flags = get!(s, flags) as u16;
     this.header(header, call.task, call.pid_tgid, call.event_type, flags);

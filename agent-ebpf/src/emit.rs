@@ -1,7 +1,8 @@
 //! The maps that user space shares, who caused an event, what passes, and the way into the ring.
 use crate::kernel::{self, Ptr};
 use agent_abi::{
-    map::{CanaryState, FilterSlot, HookCounters, feature},
+    call::TYPES,
+    map::{CanaryState, FilterSlot, HOOKS, HookCounters, HookFilter, LEVELS, LostCounters, feature},
     record::{CANARY, RecordHeader, TRUNCATED, hook},
 };
 use aya_ebpf::{
@@ -21,12 +22,18 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 /// Loss accounting by hook.
 #[map]
 static COUNTERS: PerCpuArray<HookCounters> = PerCpuArray::with_max_entries(hook::COUNT as u32, 0);
+/// What was lost, by class: rows of the first slot's hooks, then of the second's.
+#[map]
+static LOST: PerCpuArray<LostCounters> = PerCpuArray::with_max_entries(2 * hook::COUNT as u32, 0);
 /// The filters of two generations.
 #[map]
 static SLOTS: Array<FilterSlot> = Array::with_max_entries(2, 0);
 /// Which of the two is active.
 #[map]
 static ACTIVE: Array<u64> = Array::with_max_entries(1, 0);
+/// The least level of shedding.
+#[map]
+static SHED: Array<u64> = Array::with_max_entries(1, 0);
 /// The canary that is armed.
 #[map]
 static CANARIES: Array<CanaryState> = Array::with_max_entries(1, 0);
@@ -69,12 +76,22 @@ fn canary() -> Option<CanaryState> {
     CANARIES.get(0).copied().filter(|c| c.tid != 0)
 }
 
+/// A filter and the slot that it is in.
+#[derive(Clone, Copy)]
+pub struct InForce {
+    /// Which slot.
+    pub slot: u32,
+    /// What is in it.
+    pub filter: &'static FilterSlot,
+}
+
 /// The filter in force, read once per event.
 #[inline(always)]
-pub fn filter() -> Option<&'static FilterSlot> {
-    let active = *ACTIVE.get(0)? as u32 & 1;
+pub fn filter() -> Option<InForce> {
+    let slot = *ACTIVE.get(0)? as u32 & 1;
     // SAFETY: a map lives as long as the programs.
-    unsafe { SLOTS.get_ptr(active)?.as_ref() }
+    let filter = unsafe { SLOTS.get_ptr(slot)?.as_ref() }?;
+    Some(InForce { slot, filter })
 }
 
 /// Whether the filter wants a hook at all.
@@ -94,8 +111,11 @@ pub fn wants_type(filter: &FilterSlot, event_type: u8) -> bool {
 pub struct Event {
     counters: *mut HookCounters,
     origin: Origin,
-    generation: u32,
+    /// The filter that it is judged by.
+    pub force: InForce,
     hook: u8,
+    /// Classes that may want it, as far as it has been looked at.
+    pub classes: u64,
 }
 
 /// Adds one to a counter of this processor.
@@ -107,14 +127,71 @@ macro_rules! count {
 }
 
 impl Event {
-    /// Counts an event as seen (canaries are not).
+    /// Counts an event as seen (canaries are not). All classes that are about its type may want it.
     #[inline(always)]
-    pub fn seen(hook: u8, filter: &FilterSlot, origin: Origin) -> Option<Self> {
+    pub fn seen(hook: u8, event_type: u8, force: InForce, origin: Origin) -> Option<Self> {
         let counters = COUNTERS.get_ptr_mut(hook as u32)?;
-        if origin.nonce == 0 {
+        let classes = if origin.nonce == 0 {
             count!(counters, seen);
+            force.filter.classes[event_type as usize & (TYPES - 1)]
+        } else {
+            u64::MAX
+        };
+        Some(Self { counters, origin, force, hook, classes })
+    }
+
+    /// What the classes of its hook test.
+    #[inline(always)]
+    pub fn tests(&self) -> &'static HookFilter {
+        &self.force.filter.tests[self.hook as usize & (HOOKS - 1)]
+    }
+
+    /// Only classes in `these` may want it.
+    #[inline(always)]
+    pub fn only(&mut self, these: u64) {
+        if !self.is_canary() {
+            self.classes &= these;
         }
-        Some(Self { counters, origin, generation: filter.generation, hook })
+    }
+
+    /// Whether no class wants it: then it is counted as filtered.
+    #[inline(always)]
+    pub fn is_unwanted(&self) -> bool {
+        let unwanted = self.classes == 0;
+        if unwanted {
+            self.filtered();
+        }
+        unwanted
+    }
+
+    /// Whether it is left out under load: then it is counted as shed. Not for life-cycle events.
+    #[inline(always)]
+    pub fn is_shed(&self) -> bool {
+        if self.is_canary() {
+            return false;
+        }
+        let waiting = EVENTS.query(AVAILABLE);
+        let mut level = SHED.get(0).map_or(0, |level| *level as usize);
+        for (n, at) in [setting!(shed_at[0]), setting!(shed_at[1]), setting!(shed_at[2])].into_iter().enumerate() {
+            if waiting >= u64::from(at) && level <= n {
+                level = n + 1;
+            }
+        }
+        if level == 0 {
+            return false;
+        }
+        if self.classes & self.tests().keep[level & (LEVELS - 1)] != 0 {
+            return false;
+        }
+        count!(self.counters, shed);
+        self.charge();
+        true
+    }
+
+    /// Counts it as lost to the classes that may have wanted it.
+    #[inline(always)]
+    fn charge(&self) {
+        charge(self.force.slot * hook::COUNT as u32 + self.hook as u32, self.classes);
     }
 
     /// Whether it is a canary, which passes every filter.
@@ -142,6 +219,7 @@ impl Event {
     pub fn dropped(&self) {
         if !self.is_canary() {
             count!(self.counters, dropped);
+            self.charge();
         }
     }
 
@@ -154,12 +232,13 @@ impl Event {
             let uid_gid = generated::bpf_get_current_uid_gid();
             (*to).time = generated::bpf_ktime_get_boot_ns();
             (*to).start_time = kernel::process_start(task);
-            (*to).cgroup = generated::bpf_get_current_cgroup_id();
+            (*to).cgroup = kernel::cgroup();
+            (*to).classes = self.classes;
             (*to).pid = (pid_tgid >> 32) as u32;
             (*to).tid = pid_tgid as u32;
             (*to).uid = uid_gid as u32;
             (*to).gid = (uid_gid >> 32) as u32;
-            (*to).generation = self.generation;
+            (*to).generation = self.force.filter.generation;
             (*to).nonce = self.origin.nonce;
             (*to).cpu = generated::bpf_get_smp_processor_id() as u16;
             (*to).flags = flags | canary;
@@ -195,4 +274,23 @@ impl Event {
             count!(self.counters, truncated);
         }
     }
+}
+
+/// Adds one to each of the classes in a row of [`LOST`].
+#[inline(never)]
+fn charge(row: u32, classes: u64) -> u64 {
+    let Some(row) = LOST.get_ptr_mut(row) else { return 0 };
+    // By bytes: most have few classes.
+    for byte in 0..8 {
+        if classes >> (8 * byte) & 0xff == 0 {
+            continue;
+        }
+        for class in 8 * byte..8 * byte + 8 {
+            if classes >> class & 1 != 0 {
+                // SAFETY: a map value of this processor; the programs of one hook do not nest.
+                unsafe { (*row).classes[class] += 1 };
+            }
+        }
+    }
+    0
 }

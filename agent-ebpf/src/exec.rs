@@ -1,5 +1,6 @@
 //! Programs started.
 use crate::{
+    classes,
     emit::{self, Event},
     file,
     kernel::{self, PidType, Ptr},
@@ -28,11 +29,12 @@ fn try_exec(ctx: &BtfTracePointContext) -> Option<()> {
     // SAFETY: takes nothing.
     let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
     let origin = emit::origin_of_child(task, pid_tgid)?;
-    let filter = emit::filter()?;
-    if !emit::wants(filter, hook::EXEC) {
+    let force = emit::filter()?;
+    if !emit::wants(force.filter, hook::EXEC) {
         return None;
     }
-    let this = Event::seen(hook::EXEC, filter, origin)?;
+    let event_type = event_type(bprm);
+    let mut this = Event::seen(hook::EXEC, event_type, force, origin)?;
     let s = scratch::exec(FIXED)?;
     // SAFETY: `out` is longer than FIXED and aligned to 8; the header is followed by the body.
     let (header, body) = unsafe {
@@ -42,9 +44,10 @@ fn try_exec(ctx: &BtfTracePointContext) -> Option<()> {
     process(body, task);
     credentials(body, task);
     executable(s, body, member!(Ptr, bprm, bprm_file));
-    variable(s, body, task, bprm);
+    classes::by_side(&mut this, task);
+    variable(&mut this, s, body, task, bprm);
     let flags = get!(s, flags) as u16;
-    this.header(header, task, pid_tgid, event_type(bprm), flags);
+    this.header(header, task, pid_tgid, event_type, flags);
     this.submit(header.cast(), scratch::len(s), flags);
     Some(())
 }
@@ -145,11 +148,13 @@ fn nanoseconds(seconds: u64, rest: u32) -> u64 {
 
 /// The variable parts, in their order.
 #[inline(always)]
-fn variable(s: *mut Scratch, body: *mut ExecBody, task: Ptr, bprm: Ptr) {
+fn variable(this: &mut Event, s: *mut Scratch, body: *mut ExecBody, task: Ptr, bprm: Ptr) {
     path::walk_cgroup(s, task);
     let cgroup_len = scratch::append_path(s);
     path::walk(s, path::of_file(member!(Ptr, bprm, bprm_file)));
     let path_len = scratch::append_path(s);
+    classes::by_path(this, s, hook::EXEC);
+    classes::by_name(this, s, hook::EXEC, member!([u64; 2], task, task_comm));
     let (args_len, args_total) = arguments(s, task);
     path::walk(s, path::of_cwd(task));
     let cwd_len = scratch::append_path(s);

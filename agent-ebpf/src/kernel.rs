@@ -6,7 +6,10 @@
 //!
 //! Offsets and settings are `.rodata`: user space writes them before the load, and since the map is frozen the verifier
 //! knows each as a constant. A chain of reads over a pointer that has changed under us ends in zeroes, never in a fault.
-use agent_abi::{map::Settings, offsets::Offsets};
+use agent_abi::{
+    map::{OTHER_HIERARCHY, Settings},
+    offsets::Offsets,
+};
 use aya_ebpf::helpers::generated;
 
 /// An address in the kernel (or in user space, where said so). Never dereferenced directly.
@@ -17,8 +20,16 @@ pub type Ptr = *const u8;
 pub static OFFSETS: Offsets = Offsets::UNSET;
 // SAFETY: as above.
 #[unsafe(no_mangle)]
-pub static SETTINGS: Settings =
-    Settings { own_tgid: 0, ring_size: 0, wake_at: 0, reserve_at: 0, features: 0, cgroup_subsys: 0 };
+pub static SETTINGS: Settings = Settings {
+    own_tgid: 0,
+    ring_size: 0,
+    wake_at: 0,
+    reserve_at: 0,
+    shed_at: [0; 3],
+    host_mnt_ns: 0,
+    features: 0,
+    cgroup_subsys: 0,
+};
 
 /// The offset of a member, a constant to the verifier.
 macro_rules! off {
@@ -35,9 +46,9 @@ macro_rules! has {
 }
 /// A setting, a constant to the verifier.
 macro_rules! setting {
-    ($f:ident) => {
+    ($f:ident $([$n:literal])?) => {
         // SAFETY: as off!.
-        unsafe { core::ptr::read_volatile(&raw const $crate::kernel::SETTINGS.$f) }
+        unsafe { core::ptr::read_volatile(&raw const $crate::kernel::SETTINGS.$f $([$n])?) }
     };
 }
 /// A member, read from the structure at an address.
@@ -135,6 +146,12 @@ impl Window {
         Self { base, copy: buffer }
     }
 
+    /// One that is in `buffer` already.
+    #[inline(always)]
+    pub const fn again(base: Ptr, buffer: *mut u8) -> Self {
+        Self { base, copy: buffer }
+    }
+
     /// A member at `offset`; read by itself when it lies further back.
     #[inline(always)]
     pub fn get<T: Copy>(&self, offset: usize) -> T {
@@ -220,4 +237,34 @@ pub fn default_cgroup_node(css_set: Ptr) -> Ptr {
 pub fn subsystem_cgroup_node(css_set: Ptr) -> Ptr {
     let css: Ptr = read(css_set, off!(css_set_subsys) + (setting!(cgroup_subsys) as usize) * 8);
     member!(Ptr, member!(Ptr, css, css_cgroup), cgroup_kn)
+}
+
+/// Id of the root of a hierarchy of cgroups (kernfs numbers its root 1).
+const ROOT_CGROUP: u64 = 1;
+
+/// The number of the current task's cgroup, as records have it.
+#[inline(always)]
+pub fn cgroup() -> u64 {
+    // SAFETY: takes nothing.
+    let id = unsafe { generated::bpf_get_current_cgroup_id() };
+    if id != ROOT_CGROUP {
+        return id;
+    }
+    let css_set = load!(Ptr, current(), task_cgroups);
+    member!(u64, subsystem_cgroup_node(css_set), kn_id) | OTHER_HIERARCHY
+}
+
+/// The same of another task.
+#[inline(always)]
+pub fn cgroup_of(task: Ptr) -> u64 {
+    let css_set = member!(Ptr, task, task_cgroups);
+    let id = member!(u64, default_cgroup_node(css_set), kn_id);
+    if id != ROOT_CGROUP { id } else { member!(u64, subsystem_cgroup_node(css_set), kn_id) | OTHER_HIERARCHY }
+}
+
+/// Inode number of the mount namespace of a task that the verifier knows.
+#[inline(always)]
+pub fn mount_namespace(task: Ptr) -> u32 {
+    let nsproxy = load!(Ptr, task, task_nsproxy);
+    member!(u32, member!(Ptr, nsproxy, nsproxy_mnt_ns), mnt_ns_inum)
 }

@@ -6,7 +6,10 @@ use crate::{
 };
 use core::mem::MaybeUninit;
 
-use agent_abi::record::{ExitBody, ForkBody, RecordHeader, event, hook};
+use agent_abi::{
+    call::TYPES,
+    record::{ExitBody, ForkBody, RecordHeader, event, hook},
+};
 use aya_ebpf::{helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
 
 /// `PF_KTHREAD` (include/linux/sched.h).
@@ -38,13 +41,14 @@ fn try_fork(ctx: &BtfTracePointContext) -> Option<()> {
     // SAFETY: takes nothing.
     let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
     let origin = emit::origin(pid_tgid)?;
-    let filter = emit::filter()?;
-    if !emit::wants(filter, hook::FORK) || member!(u32, parent, task_flags) & PF_KTHREAD != 0 {
+    let force = emit::filter()?;
+    if !emit::wants(force.filter, hook::FORK) || member!(u32, parent, task_flags) & PF_KTHREAD != 0 {
         return None;
     }
-    let this = Event::seen(hook::FORK, filter, origin)?;
+    // Which call it was is told by registers, for those that pass.
+    let mut this = Event::seen(hook::FORK, event::CLONE, force, origin)?;
     let (tgid, tid) = (member!(u32, child, task_tgid), member!(u32, child, task_pid));
-    if tgid != tid && filter.threads == 0 && !this.is_canary() {
+    if tgid != tid && force.filter.threads == 0 && !this.is_canary() {
         this.filtered();
         return None;
     }
@@ -61,6 +65,9 @@ fn try_fork(ctx: &BtfTracePointContext) -> Option<()> {
             flags = first;
         }
     }
+    if !this.is_canary() {
+        this.classes = force.filter.classes[event_type as usize & (TYPES - 1)];
+    }
     let thread_pid = member!(Ptr, child, task_thread_pid);
     let (ppid, parent_start) = kernel::process_key(member!(Ptr, child, task_real_parent));
     let signal_pid = kernel::signal_pid(member!(Ptr, child, task_signal), PidType::Tgid);
@@ -70,7 +77,7 @@ fn try_fork(ctx: &BtfTracePointContext) -> Option<()> {
     unsafe {
         let body = &raw mut (*record).body;
         (*body).child_start = kernel::process_key(child).1;
-        (*body).child_cgroup = member!(u64, kernel::default_cgroup_node(member!(Ptr, child, task_cgroups)), kn_id);
+        (*body).child_cgroup = kernel::cgroup_of(child);
         (*body).flags = flags;
         (*body).child_pid = tgid;
         (*body).child_tid = tid;
@@ -100,11 +107,11 @@ fn try_exit(ctx: &BtfTracePointContext) -> Option<()> {
     // SAFETY: takes nothing.
     let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
     let origin = emit::origin_of_child(task, pid_tgid)?;
-    let filter = emit::filter()?;
-    if !emit::wants(filter, hook::EXIT) || member!(u32, task, task_flags) & PF_KTHREAD != 0 {
+    let force = emit::filter()?;
+    if !emit::wants(force.filter, hook::EXIT) || member!(u32, task, task_flags) & PF_KTHREAD != 0 {
         return None;
     }
-    let this = Event::seen(hook::EXIT, filter, origin)?;
+    let this = Event::seen(hook::EXIT, event::PROCEXIT, force, origin)?;
     if member!(u32, member!(Ptr, task, task_signal), signal_live) != 0 {
         this.filtered();
         return None;

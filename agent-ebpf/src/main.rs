@@ -1,7 +1,7 @@
 //! The eBPF programs of Eyas.
 //!
 //! ```text
-//! tracepoint -> origin (own? canary?) -> filter of the active generation -> record in per-CPU scratch -> ring
+//! tracepoint -> origin (own? canary?) -> filter of the active generation -> classes that may want it -> record in per-CPU scratch -> ring
 //! ```
 //!
 //! Invariants: a program is a shell over `try_*`; every read of kernel memory is in `kernel`; every event is counted once as
@@ -18,6 +18,8 @@ mod kernel;
 mod scratch;
 #[cfg(target_arch = "bpf")]
 mod arch;
+#[cfg(target_arch = "bpf")]
+mod classes;
 #[cfg(target_arch = "bpf")]
 mod connect;
 #[cfg(target_arch = "bpf")]

@@ -1,6 +1,6 @@
 //! open, openat, openat2, creat.
 use crate::{
-    arch,
+    arch, classes,
     emit::Event,
     file,
     kernel::{self, Ptr},
@@ -9,8 +9,8 @@ use crate::{
     syscalls::Call,
 };
 use agent_abi::{
-    map::open as class,
-    record::{LAYER_NONE, OPEN_CREATED, OPEN_RESOLVED, OpenBody, RecordHeader, event},
+    map::open as bit,
+    record::{LAYER_NONE, OPEN_CREATED, OPEN_RESOLVED, OpenBody, RecordHeader, event, hook},
 };
 
 const FIXED: usize = size_of::<RecordHeader>() + size_of::<OpenBody>();
@@ -56,27 +56,28 @@ fn arguments(call: &Call) -> Arguments {
     }
 }
 
-/// Whether any rule may want an open of its class: a superset of what the rules say.
+/// The class of an open.
 #[inline(always)]
-fn passes(wanted: u32, flags: u32, ret: i64) -> bool {
+fn class(flags: u32, ret: i64) -> usize {
     // Access mode 3 is neither: it checks for both and grants ioctl only.
     let access = match flags & O_ACCMODE {
-        O_RDONLY => class::READ,
-        O_WRONLY => class::WRITE,
-        O_RDWR => class::READ | class::WRITE,
+        O_RDONLY => bit::READ,
+        O_WRONLY => bit::WRITE,
+        O_RDWR => bit::READ | bit::WRITE,
         _ => 0,
     };
-    let create = if flags & O_CREAT != 0 || flags & O_TMPFILE == O_TMPFILE { class::CREATE } else { 0 };
-    let failed = if ret < 0 { class::FAILED } else { 0 };
-    wanted >> (access | create | failed) & 1 != 0
+    let create = if flags & O_CREAT != 0 || flags & O_TMPFILE == O_TMPFILE { bit::CREATE } else { 0 };
+    let failed = if ret < 0 { bit::FAILED } else { 0 };
+    (access | create | failed) as usize & 15
 }
 
 /// One call has ended.
 #[inline(always)]
-pub fn open(this: &Event, call: &Call, wanted: u32) -> Option<()> {
+pub fn open(this: &mut Event, call: &Call) -> Option<()> {
     let arguments = arguments(call);
-    if !this.is_canary() && !passes(wanted, arguments.flags, call.ret) {
-        this.filtered();
+    this.only(this.force.filter.opens[class(arguments.flags, call.ret)]);
+    classes::by_side(this, call.task);
+    if this.is_unwanted() {
         return None;
     }
     let Some(s) = scratch::syscall(FIXED) else {
@@ -100,15 +101,27 @@ pub fn open(this: &Event, call: &Call, wanted: u32) -> Option<()> {
     if file.is_null() {
         unresolved(s, body, call.task, &arguments);
     } else {
-        resolved(s, body, file);
+        let file = scratch::window::<0>(s, file);
+        path::begin(s, of_window!(Path, file, file_path));
+        set!(s, walk, FILE);
     }
     // One walk for both, and what it is for read back from memory: so the verifier goes through it once.
-    let walked = if get!(s, walk) == NOWHERE {
-        0
-    } else {
+    if get!(s, walk) != NOWHERE {
         path::climb(s);
-        scratch::append_path(s)
-    };
+    }
+    if get!(s, walk) == FILE {
+        classes::by_path(this, s, hook::OPEN);
+        if this.is_unwanted() {
+            return None;
+        }
+    }
+    if this.is_shed() {
+        return None;
+    }
+    if get!(s, walk) == FILE {
+        resolved(s, body, file);
+    }
+    let walked = if get!(s, walk) == NOWHERE { 0 } else { scratch::append_path(s) };
     // SAFETY: `body` points into the scratch.
     unsafe {
         if get!(s, walk) == FILE {
@@ -123,11 +136,11 @@ pub fn open(this: &Event, call: &Call, wanted: u32) -> Option<()> {
     Some(())
 }
 
-/// The opened file's own facts, and its path for walking. Another thread may have closed or replaced the descriptor by now:
-/// then they are those of its successor.
+/// The opened file's own facts. Another thread may have closed or replaced the descriptor by now: then they are those of its
+/// successor.
 #[inline(always)]
 fn resolved(s: *mut Scratch, body: *mut OpenBody, file: Ptr) {
-    let file = scratch::window::<0>(s, file);
+    let file = scratch::window_again::<0>(s, file);
     let place = file::place(s, of_window!(Ptr, file, file_inode));
     let created = of_window!(u32, file, file_mode) & FMODE_CREATED != 0;
     // SAFETY: `body` points into the scratch.
@@ -138,8 +151,6 @@ fn resolved(s: *mut Scratch, body: *mut OpenBody, file: Ptr) {
         (*body).info = OPEN_RESOLVED | if created { OPEN_CREATED } else { 0 };
         (*body).base_len = 0;
     }
-    path::begin(s, of_window!(Path, file, file_path));
-    set!(s, walk, FILE);
 }
 
 /// What was asked for; the directory that a relative path starts from, for walking.

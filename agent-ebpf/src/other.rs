@@ -1,6 +1,6 @@
 //! All calls but open and connect: what is told of each is said by its recipe (`agent_abi::call`).
 use crate::{
-    arch,
+    arch, classes,
     emit::Event,
     file,
     kernel::{self, Ptr},
@@ -34,7 +34,11 @@ static RECIPES: [Recipe; TYPES] = call::recipes();
 
 /// One call has ended.
 #[inline(always)]
-pub fn call(this: &Event, call: &Call) -> Option<()> {
+pub fn call(this: &mut Event, call: &Call) -> Option<()> {
+    classes::by_side(this, call.task);
+    if this.is_unwanted() {
+        return None;
+    }
     let recipe = &RECIPES[call.event_type as usize & (TYPES - 1)];
     let Some(s) = scratch::syscall(FIXED) else {
         this.dropped();
@@ -51,6 +55,9 @@ pub fn call(this: &Event, call: &Call) -> Option<()> {
     let (address, address_len) = address_argument(body, recipe, call.compat);
     if recipe.flags & NEEDS_ADDRESS != 0 && address.is_null() && !this.is_canary() {
         this.filtered();
+        return None;
+    }
+    if this.is_shed() {
         return None;
     }
     // SAFETY: `body` points into the scratch, here and below.

@@ -42,6 +42,7 @@ pub fn walk(s: *mut Scratch, path: Path) {
 pub fn begin(s: *mut Scratch, path: Path) {
     set!(s, dentry, path.dentry);
     set!(s, at, PATH_END);
+    scratch::no_end(s);
     enter(s, path.mnt.wrapping_sub(off!(mount_mnt)));
 }
 

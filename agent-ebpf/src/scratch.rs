@@ -3,7 +3,10 @@
 //! What is read back from here is unknown to the verifier, so its states converge after each branch: walks stay linear in
 //! their bound. Hence the volatile accesses of `get!` and `set!`.
 use crate::kernel::{Ptr, WINDOW, Window};
-use agent_abi::record::TRUNCATED;
+use agent_abi::{
+    map::{END, LiteralKey, TEXT},
+    record::TRUNCATED,
+};
 use aya_ebpf::{helpers::generated, macros::map, maps::PerCpuArray};
 
 /// Where variable parts may begin (a mask), and the most that one copy takes (a mask).
@@ -42,6 +45,8 @@ pub struct Scratch {
     pub walk: u64,
     /// Flags for the header.
     pub flags: u64,
+    /// What is looked up among the literals.
+    pub key: LiteralKey,
 }
 // SAFETY: each processor has its own, and a program is never entered twice on one processor (the kernel refuses it).
 unsafe impl Sync for Scratch {}
@@ -60,10 +65,10 @@ macro_rules! get {
 }
 /// Writes a member of the scratch.
 macro_rules! set {
-    ($s:expr, $f:ident, $v:expr) => {{
+    ($s:expr, $($f:ident).+ $([$n:literal])?, $v:expr) => {{
         let value = $v;
         // SAFETY: as get!.
-        unsafe { core::ptr::write_volatile(&raw mut (*$s).$f, value) }
+        unsafe { core::ptr::write_volatile(&raw mut (*$s).$($f).+ $([$n])?, value) }
     }};
 }
 
@@ -93,6 +98,14 @@ pub fn window<const SLOT: usize>(s: *mut Scratch, base: Ptr) -> Window {
     const { assert!(SLOT < 3) };
     // SAFETY: one of the three buffers.
     Window::of(base, unsafe { (&raw mut (*s).windows).cast::<[u8; WINDOW]>().add(SLOT).cast() })
+}
+
+/// The beginning of a structure that is in that window already.
+#[inline(always)]
+pub fn window_again<const SLOT: usize>(s: *mut Scratch, base: Ptr) -> Window {
+    const { assert!(SLOT < 3) };
+    // SAFETY: as window().
+    Window::again(base, unsafe { (&raw mut (*s).windows).cast::<[u8; WINDOW]>().add(SLOT).cast() })
 }
 
 #[inline(always)]
@@ -205,4 +218,50 @@ pub fn prepend(s: *mut Scratch, name: Ptr, len: u64) -> bool {
         generated::bpf_probe_read_kernel(to.add(1).cast(), (len & NAME_MASK) as u32, name.cast());
     }
     true
+}
+
+/// Words of a path's end that are compared.
+const END_WORDS: usize = END / 8;
+
+/// Forgets the end of the path of before: to be called before a walk that [`end`] follows.
+#[inline(always)]
+pub fn no_end(s: *mut Scratch) {
+    for n in 0..END_WORDS {
+        // SAFETY: inside of `path`, which is aligned to 8 as all before it has a multiple of 8 bytes.
+        unsafe { word_before_end(s, n).write_volatile(0) };
+    }
+}
+
+/// The word `n` before the path's end.
+#[inline(always)]
+fn word_before_end(s: *mut Scratch, n: usize) -> *mut u64 {
+    // SAFETY: callers give an `n` under END_WORDS, so that it lies in `path`.
+    unsafe { (&raw mut (*s).path).cast::<u8>().add(PATH_END as usize - 8 * (n + 1)).cast() }
+}
+
+/// Puts the front of the path that a walk has left, and NULs behind a short one, into the key; false when there is none.
+#[inline(always)]
+pub fn front(s: *mut Scratch) -> bool {
+    let at = get!(s, at);
+    if at >= PATH_END {
+        return false;
+    }
+    // SAFETY: both lie in the scratch: the source is masked, and behind PATH_END there are more than TEXT bytes, never written.
+    unsafe {
+        let from = (&raw const (*s).path).cast::<u8>().add((at & PATH_MASK) as usize);
+        generated::bpf_probe_read_kernel((&raw mut (*s).key.text).cast(), TEXT as u32, from.cast());
+    }
+    true
+}
+
+/// Puts the path's end into the key, backwards.
+#[inline(always)]
+pub fn end(s: *mut Scratch) {
+    for n in 0..END_WORDS {
+        // SAFETY: as no_end(); `text` is longer.
+        unsafe {
+            let word = word_before_end(s, n).read_volatile();
+            (&raw mut (*s).key.text).cast::<u64>().add(n).write_volatile(word.swap_bytes());
+        }
+    }
 }

@@ -26,24 +26,26 @@ pub fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn try_exit(regs: Ptr, nr: u64, ret: i64, event_type: u8, compat: bool) -> Option<()> {
-    let hook = HOOKS[event_type as usize & (TYPES - 1)];
+    // Volatile, so that the compiler does not take the bounds of what is indexed by it from the table: the verifier cannot.
+    // SAFETY: masked, so inside of the table.
+    let hook = unsafe { (&raw const HOOKS).cast::<u8>().add(event_type as usize & (TYPES - 1)).read_volatile() };
     // SAFETY: takes nothing.
     let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
-    let filter = emit::filter()?;
-    if !emit::wants_type(filter, event_type) {
+    let force = emit::filter()?;
+    if !emit::wants_type(force.filter, event_type) {
         return None;
     }
     let origin = emit::origin(pid_tgid)?;
-    let this = Event::seen(hook, filter, origin)?;
+    let mut this = Event::seen(hook, event_type, force, origin)?;
     if compat {
         this.compat();
     }
     let task = kernel::current();
     let call = Call { regs, nr, ret, task, pid_tgid, event_type, compat };
     match hook {
-        hook::CONNECT => connect::connect(&this, &call),
-        hook::OPEN => open::open(&this, &call, filter.open),
-        _ => other::call(&this, &call),
+        hook::CONNECT => connect::connect(&mut this, &call),
+        hook::OPEN => open::open(&mut this, &call),
+        _ => other::call(&mut this, &call),
     }
 }
 

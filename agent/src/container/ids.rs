@@ -1,5 +1,7 @@
 //! What each cgroup turned out to be.
 use super::{Container, ContainerRef, parse, parse_proc_file};
+use crate::probe::Sides;
+use agent_abi::map::OTHER_HIERARCHY;
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// `container.id` outside of containers.
@@ -7,17 +9,18 @@ pub const HOST_ID: &str = "host";
 
 /// Most cgroups remembered. A node has at most a few thousand; when more were seen over time, all are forgotten and
 /// learned again as their processes act.
-const MAX_CGROUPS: usize = 16_384;
+const MAX_CGROUPS: usize = agent_abi::map::MAX_SIDES as usize;
 
 /// Longest `/proc/PID/cgroup` that is read, in bytes.
 const MAX_PROC_FILE: u64 = 64 << 10;
 
-/// Containers by cgroup id (of the unified hierarchy) and by container id. Owned by the detect thread.
+/// Containers by cgroup (as records number it) and by container id. Owned by the detect thread.
 #[derive(Debug, Default)]
 pub struct Containers {
     by_cgroup: HashMap<u64, ContainerRef>,
     by_id: HashMap<Box<str>, std::sync::Weak<Container>>,
     hybrid: bool,
+    sides: Option<Sides>,
 }
 
 impl Containers {
@@ -26,6 +29,11 @@ impl Containers {
     pub fn new(proc: &Path) -> Self {
         let hierarchies = std::fs::read_to_string(proc.join("1/cgroup")).unwrap_or_default();
         Self { hybrid: hierarchies.lines().any(|l| !l.starts_with("0::")), ..Self::default() }
+    }
+
+    /// From now on the kernel is told which cgroups are containers'.
+    pub fn tell(&mut self, sides: Sides) {
+        self.sides = Some(sides);
     }
 
     /// Version 1 hierarchies are in use: the unified one may not have what they have.
@@ -71,14 +79,24 @@ impl Containers {
     }
 
     fn remember(&mut self, cgroup: u64, found: &ContainerRef) {
-        // On hosts with version 1 hierarchies all processes may share one cgroup of the unified one: it says nothing then.
-        if cgroup <= 1 || (self.hybrid && found.is_none()) {
+        // The root of a hierarchy may be anybody's. Where version 1 hierarchies are in use, the unified one may not have what they
+        // have: that it names no container says nothing then.
+        let unified = cgroup & OTHER_HIERARCHY == 0;
+        if cgroup & !OTHER_HIERARCHY <= 1 || (self.hybrid && unified && found.is_none()) {
             return;
         }
         if self.by_cgroup.len() >= MAX_CGROUPS {
             self.by_cgroup.clear();
+            if let Some(sides) = &mut self.sides {
+                sides.forget();
+            }
         }
-        self.by_cgroup.insert(cgroup, found.clone());
+        let before = self.by_cgroup.insert(cgroup, found.clone());
+        if let Some(sides) = &mut self.sides
+            && before.is_none_or(|before| before.is_some() != found.is_some())
+        {
+            sides.tell(cgroup, found.is_some());
+        }
     }
 
     /// One shared value per container, whatever number of cgroups it has.

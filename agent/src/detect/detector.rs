@@ -10,7 +10,10 @@ use super::{
 use crate::{
     container::Containers,
     fields::{Surroundings, View},
-    probe::record::{Body, Record, decode},
+    probe::{
+        Sides,
+        record::{Body, Record, decode},
+    },
     process::{Process, Table},
     status,
     users::Users,
@@ -116,6 +119,11 @@ impl Detector {
         self.table.seed(&mut self.containers);
     }
 
+    /// From now on the kernel is told which cgroups are containers'.
+    pub fn tell(&mut self, sides: Sides) {
+        self.containers.tell(sides);
+    }
+
     /// Before a batch of records: what time it is, which rules are armed.
     pub fn begin(&mut self) {
         self.now = Instant::now();
@@ -191,7 +199,10 @@ impl Detector {
         let hits = &mut self.hits;
         hits.clear();
         let seconds = view.time() / 1_000_000_000;
-        event.armed.plan.evaluate(&view, seconds, &mut self.scratch, &mut |hit| hits.push(hit));
+        // Classes are those of the filter that let it through; other rules know nothing of them.
+        let header = &event.record.header;
+        let classes = if event.armed.generation == header.generation { header.classes } else { u64::MAX };
+        event.armed.plan.evaluate_classes(&view, classes, seconds, &mut self.scratch, &mut |hit| hits.push(hit));
         let mut undecided = Vec::new();
         for Hit { rule, outcome } in hits.iter().copied().filter(|h| only.is_none_or(|o| o.contains(&h.rule))) {
             let slot = &event.armed.rules[rule];

@@ -1,17 +1,25 @@
 //! The armed rulesets: the newest, and those before it whose records may still be in the ring.
 use super::{ExceptionCounter, RuleCounter, TotalsHandle};
-use crate::probe::KernelFilter;
+use crate::probe::{KernelFilter, Lost, Tables};
 use arc_swap::ArcSwap;
 use engine::{
-    event::{EventType, Hook},
+    event::EventType,
     plan::{Plan, PlanError},
+    priority::Priority,
     ruleset::{Rule, Ruleset},
     source::RuleState,
 };
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
-/// Generations kept. Records of older ones are evaluated by the oldest of these.
-const KEPT: usize = 3;
+/// Most generations kept, when so many follow each other before the ring is once empty. Records of older ones are then judged by
+/// all rules of the oldest of these.
+const KEPT: usize = 16;
 
 /// What is kept beside the plan for a rule.
 #[derive(Debug)]
@@ -29,6 +37,8 @@ pub struct Armed {
     pub plan: Plan,
     pub(super) rules: Vec<Slot>,
     pub(super) exceptions: Vec<Arc<ExceptionCounter>>,
+    /// Since when no record of its generation is made any more.
+    superseded: OnceLock<Instant>,
 }
 
 impl Armed {
@@ -41,7 +51,7 @@ impl Armed {
             |rule: &Rule| Slot { counter: totals.rule(&rule.id, &rule.title), shadow: rule.state == RuleState::Shadow };
         let rules = ruleset.rules.iter().map(rule).collect();
         let exceptions = ruleset.exceptions.iter().map(|e| totals.exception(&e.id)).collect();
-        Ok(Self { generation, plan: Plan::new(ruleset)?, rules, exceptions })
+        Ok(Self { generation, plan: Plan::new(ruleset)?, rules, exceptions, superseded: OnceLock::new() })
     }
 
     /// The ruleset.
@@ -54,49 +64,73 @@ impl Armed {
     #[must_use]
     pub fn filter(&self) -> KernelFilter {
         let types = self.plan.needed_types();
+        let rules = &self.ruleset().rules;
+        let priority = |rule: u32| rules.get(rule as usize).map_or(Priority::Emergency, |rule| rule.priority);
         KernelFilter {
             generation: self.generation,
             types,
-            open: self.plan.open_filter(),
+            classes: Arc::new(Tables::new(self.plan.kernel_filters(), priority)),
             threads: types.contains(EventType::Clone) || types.contains(EventType::Clone3),
         }
     }
 
-    /// Charges lost events of a hook to every rule that might have matched them.
-    pub fn charge(&self, hook: Hook, lost: u64) {
-        self.plan.rules_of(hook).iter().filter_map(|r| self.rules.get(*r)).for_each(|r| r.counter.lost(lost));
+    /// Charges lost events to every rule that might have matched them: those of their class.
+    pub fn charge(&self, lost: &Lost) {
+        let Some(class) = self.plan.kernel_filters().classes(lost.hook).get(lost.class) else { return };
+        class.rules.iter().filter_map(|r| self.rules.get(*r as usize)).for_each(|r| r.counter.lost(lost.events));
     }
 }
 
 /// See the module. Swapped by the armer, read by the detect thread without a lock.
 #[derive(Debug, Default)]
-pub struct Store(ArcSwap<Vec<Arc<Armed>>>);
+pub struct Store {
+    /// Newest first.
+    all: ArcSwap<Vec<Arc<Armed>>>,
+    open: AtomicBool,
+}
 
 impl Store {
-    /// Puts a newer ruleset in front.
-    pub fn swap_in(&self, armed: Arc<Armed>) {
-        let mut all = vec![armed];
-        all.extend(self.0.load().iter().take(KEPT - 1).cloned());
-        self.0.store(Arc::new(all));
+    /// Puts a newer ruleset in front, before the kernel stamps its generation.
+    pub fn swap_in(&self, armed: &Arc<Armed>) {
+        self.all.rcu(|all| std::iter::once(armed).chain(all.iter().take(KEPT - 1)).cloned().collect::<Vec<_>>());
+    }
+
+    /// The kernel has switched to the newest: no record of an older generation is made any more.
+    pub fn switched(&self) {
+        for old in self.all.load().iter().skip(1) {
+            old.superseded.get_or_init(Instant::now);
+        }
+        self.open.store(true, Ordering::Release);
+    }
+
+    /// The kernel could not switch to the newest: the one before goes on.
+    pub fn take_back(&self, generation: u32) {
+        self.all.rcu(|all| all.iter().filter(|armed| armed.generation != generation).cloned().collect::<Vec<_>>());
+    }
+
+    /// Whether the kernel makes records.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
     }
 
     /// Newest first; empty before the first was armed.
     #[must_use]
     pub fn load(&self) -> Arc<Vec<Arc<Armed>>> {
-        self.0.load_full()
+        self.all.load_full()
     }
 
     /// The newest.
     #[must_use]
     pub fn newest(&self) -> Option<Arc<Armed>> {
-        self.0.load().first().cloned()
+        self.all.load().first().cloned()
     }
 
-    /// Lets go of all but the newest: no record of an older generation can be in the ring any more.
-    pub fn settle(&self) {
-        let all = self.0.load();
-        if all.len() > 1 {
-            self.0.store(Arc::new(all.iter().take(1).cloned().collect()));
+    /// All records made until `time` have been read: lets go of generations that can have no others.
+    pub fn emptied(&self, time: Instant) {
+        let done = |armed: &Arc<Armed>| armed.superseded.get().is_some_and(|since| *since < time);
+        if self.all.load().iter().any(done) {
+            self.all.rcu(|all| all.iter().filter(|armed| !done(armed)).cloned().collect::<Vec<_>>());
         }
     }
 }

@@ -67,7 +67,7 @@ impl Scene {
         let compiled = compile(&sources, None);
         assert!(compiled.outcomes.iter().all(|o| o.accepted), "{:?}", compiled.outcomes);
         let armed = Armed::new(generation, Arc::new(compiled.ruleset), &self.totals).unwrap();
-        self.detector.store.swap_in(Arc::new(armed));
+        self.detector.store.swap_in(&Arc::new(armed));
     }
 
     fn record(&mut self, bytes: &[u8]) {
@@ -106,6 +106,7 @@ fn header(hook: u8, event_type: u8, pid: u32, generation: u32) -> RecordHeader {
     RecordHeader {
         time: 100 * SECOND,
         start_time: 50 * SECOND,
+        classes: u64::MAX,
         cgroup: 40,
         pid,
         tid: pid,
@@ -198,6 +199,38 @@ fn the_host_waits_for_nothing() {
     let mut s = Scene::new(vec![rule("all", "evt.type = execve", "%container.id %k8s.ns.name", RuleState::Active)]);
     s.record(&exec(7, b"sh\0", "/system.slice/ssh.service"));
     assert_eq!(s.told()[0].output, "host <NA>");
+}
+
+#[test]
+fn a_record_is_judged_by_the_rules_of_its_classes_only() {
+    let condition = |name: &str| format!("evt.type = execve and proc.name = {name}");
+    let mut scene = Scene::new(vec![
+        rule("both", "evt.type = execve and proc.cmdline contains x", "o", RuleState::Active),
+        rule("cat", &condition("cat"), "o", RuleState::Active),
+    ]);
+    let armed = scene.detector.store.newest().unwrap();
+    let classes = armed.plan.kernel_filters().classes(engine::event::Hook::Exec).to_vec();
+    assert_eq!(classes.len(), 2, "{classes:?}");
+    let of = |rule: u32| classes.iter().position(|class| class.rules.contains(&rule)).unwrap();
+    let with = |classes: u64| {
+        let bytes = exec(7, b"cat\0x\0", "/");
+        let (header, rest) = RecordHeader::read(&bytes).unwrap();
+        [RecordHeader { classes, ..header }.as_bytes(), rest].concat()
+    };
+    let mut counts = |classes: u64| {
+        scene.record(&with(classes));
+        [scene.matches("both"), scene.matches("cat")]
+    };
+    assert_eq!(counts(0), [0, 0]);
+    assert_eq!(counts(1 << of(0)), [1, 0]);
+    assert_eq!(counts(1 << of(1)), [1, 1]);
+    assert_eq!(counts(u64::MAX), [2, 2]);
+    // Losses go the same way, and only to the generation's own.
+    for (class, events) in [(of(0), 5), (of(1), 7)] {
+        armed.charge(&crate::probe::Lost { generation: 1, hook: engine::event::Hook::Exec, class, events });
+    }
+    let lost: Vec<u64> = scene.totals.snapshot().rules.iter().map(|rule| rule.lost).collect();
+    assert_eq!(lost, [5, 7]);
 }
 
 #[test]

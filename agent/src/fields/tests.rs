@@ -21,6 +21,7 @@ fn header(event_type: EventType) -> Header {
     Header {
         hook: event_type.hook(),
         event_type,
+        classes: u64::MAX,
         generation: 1,
         truncated: false,
         canary: false,

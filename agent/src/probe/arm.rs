@@ -1,6 +1,6 @@
 //! The loaded programs: attaching, widening, narrowing, counters, status.
 use super::{
-    Backend, HookCheck, HookCounters, HookStatus, KernelFilter, LoadedProgram, Options, ProbeError, Ring,
+    Backend, HookCheck, HookCounters, HookStatus, KernelFilter, LoadedProgram, Lost, Options, ProbeError, Ring, Sides,
     canary::{self, Board, CanaryMap},
     gate::Gate,
     loader::{self, Loaded, Program, Value, chain},
@@ -23,6 +23,7 @@ pub struct Probe {
     canaries: CanaryMap,
     board: Arc<Board>,
     ring: Option<(MapData, usize)>,
+    sides: Option<Sides>,
     attached: BTreeMap<Program, BtfTracePointLinkId>,
     refused: Vec<(Program, String)>,
 }
@@ -59,7 +60,8 @@ impl Probe {
         }
         Ok(Self {
             ebpf,
-            gate: Gate::new(maps.slots, maps.active),
+            gate: Gate::new(maps.filters),
+            sides: Some(maps.sides),
             counters: maps.counters,
             canaries: Mutex::new(maps.canaries),
             board: Arc::default(),
@@ -69,35 +71,56 @@ impl Probe {
         })
     }
 
-    /// Attaches what `filter` newly needs and lets through what the filter in force or `filter` wants. Records keep the old
-    /// generation. The caller then swaps its rules and calls [`Self::narrow`]. Hooks that this kernel cannot serve are left
-    /// out; [`Self::hook_status`] names them.
+    /// Attaches what `filter` newly needs; what passes stays as it is. The caller then adds its rules to those in force and
+    /// calls [`Self::narrow`]. Hooks that this kernel cannot serve are left out; [`Self::hook_status`] names them.
     ///
     /// # Errors
-    /// A program cannot be attached or the filter not be set; the old filter is then still in force.
+    /// A program cannot be attached.
     pub fn widen(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
         for hook in filter.hooks() {
             self.attach(hook)?;
         }
-        let both = self.gate.filter().union(filter);
-        self.gate.set(both)
+        Ok(())
     }
 
-    /// Lets through only what `filter` wants, stamps its generation, detaches what it does not need.
+    /// Lets through what `filter` wants, from one event to the next, stamped with its generation; then detaches what it does not
+    /// need. When this returns, no record of an older generation is put into the ring any more.
     ///
     /// # Errors
-    /// The filter cannot be set or a program not be detached; what was let through before still is.
+    /// The filter cannot be set; the one before is still in force.
     pub fn narrow(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
         self.gate.set(filter.clone())?;
         let unneeded: Vec<Program> =
             self.attached.keys().copied().filter(|p| !filter.hooks().any(|h| program(h) == *p)).collect();
         for program in unneeded {
             let Some(link) = self.attached.remove(&program) else { continue };
-            self.program(program)?
-                .detach(link)
-                .map_err(|e| ProbeError::Map { what: "detach a program", reason: chain(&e) })?;
+            if let Err(error) = self.program(program)?.detach(link) {
+                tracing::warn!(error = chain(&error), "a program that no rule needs stays attached");
+            }
         }
         Ok(())
+    }
+
+    /// What was lost since this was last asked: charged to the generation whose filter let it through, also over changes.
+    ///
+    /// # Errors
+    /// The counters cannot be read.
+    pub fn take_lost(&mut self) -> Result<Vec<Lost>, ProbeError> {
+        self.gate.take_lost()
+    }
+
+    /// The least level of shedding from now on, however empty the ring is. 0: none; 1: what only rules of priority Debug want is
+    /// left out, and counted as shed; 2: Informational, too; 3: Notice, too.
+    ///
+    /// # Errors
+    /// The kernel cannot be told.
+    pub fn set_shed_level(&mut self, level: u8) -> Result<(), ProbeError> {
+        self.gate.set_shed_level(level)
+    }
+
+    /// The means to tell the kernel which cgroups are containers'; there is one. `None` from the second call on.
+    pub fn take_sides(&mut self) -> Option<Sides> {
+        self.sides.take()
     }
 
     fn program(&mut self, which: Program) -> Result<&mut BtfTracePoint, ProbeError> {

@@ -1,12 +1,12 @@
 //! Loading: object, offsets, settings, verifier. Nothing is attached here.
-use super::{ProbeError, symbols::Kernel};
+use super::{ProbeError, Sides, symbols::Kernel};
 use agent_abi::{
     Wire,
-    map::{CanaryState, FilterSlot, HookCounters, Settings, feature},
+    map::{CanaryState, FilterSlot, HookCounters, LiteralKey, LostCounters, Settings, feature},
 };
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, Map, MapData, PerCpuArray},
+    maps::{Array, LpmTrie, Map, MapData, PerCpuArray},
     programs::{BtfTracePoint, ProgramError},
 };
 use std::{io, thread};
@@ -20,6 +20,9 @@ const MIN_RING: usize = 4096;
 const MAX_RING: usize = 1 << 30;
 /// Waiting bytes at which the reader is woken: beyond, wake-ups cost less than the records.
 const WAKE_AT: usize = 128 << 10;
+
+/// How full the ring is, in percent, when what only rules of priority Debug want is shed; then Informational; then Notice.
+const SHED_AT: [usize; 3] = [75, 80, 85];
 
 /// A wire type as aya wants map values.
 #[derive(Clone, Copy)]
@@ -63,13 +66,23 @@ impl Program {
 
 /// The maps that user space works with.
 pub(super) struct Maps {
-    pub(super) slots: Array<MapData, Value<FilterSlot>>,
-    pub(super) active: Array<MapData, u64>,
+    pub(super) filters: FilterMaps,
+    pub(super) sides: Sides,
     pub(super) canaries: Array<MapData, Value<CanaryState>>,
     pub(super) counters: PerCpuArray<MapData, Value<HookCounters>>,
     pub(super) ring: MapData,
     /// Bytes that the ring holds.
     pub(super) ring_size: usize,
+}
+
+/// The maps that hold filters, and what was lost to them.
+pub(super) struct FilterMaps {
+    pub(super) slots: Array<MapData, Value<FilterSlot>>,
+    pub(super) active: Array<MapData, u64>,
+    /// By slot.
+    pub(super) literals: [LpmTrie<MapData, [u8; size_of::<LiteralKey>() - 4], u64>; 2],
+    pub(super) lost: PerCpuArray<MapData, Value<LostCounters>>,
+    pub(super) shed: Array<MapData, u64>,
 }
 
 /// What loading yields.
@@ -125,9 +138,17 @@ fn settings(kernel: &Kernel, ring_size: usize, exclude_self: bool) -> Settings {
         ring_size: ring_size as u32,
         wake_at: WAKE_AT.min(ring_size / 4) as u32,
         reserve_at: (ring_size - ring_size / 8) as u32,
+        shed_at: SHED_AT.map(|percent| (ring_size / 100 * percent) as u32),
+        host_mnt_ns: host_mount_namespace(),
         features: kernel.features | own,
         cgroup_subsys: kernel.cgroup_subsys,
     }
+}
+
+/// The mount namespace of process 1; 0: not to be read.
+fn host_mount_namespace() -> u32 {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/1/ns/mnt").ok().and_then(|m| u32::try_from(m.ino()).ok()).unwrap_or_default()
 }
 
 /// Passes every program to the verifier, at the same time; those refused and why.
@@ -180,8 +201,14 @@ fn maps(ebpf: &mut Ebpf, ring_size: usize) -> Result<Maps, ProbeError> {
         return Err(ProbeError::Object("EVENTS is no ring".to_owned()));
     };
     Ok(Maps {
-        slots: take(ebpf, "SLOTS")?,
-        active: take(ebpf, "ACTIVE")?,
+        filters: FilterMaps {
+            slots: take(ebpf, "SLOTS")?,
+            active: take(ebpf, "ACTIVE")?,
+            literals: [take(ebpf, "LITERALS_0")?, take(ebpf, "LITERALS_1")?],
+            lost: take(ebpf, "LOST")?,
+            shed: take(ebpf, "SHED")?,
+        },
+        sides: Sides(take(ebpf, "SIDES")?),
         canaries: take(ebpf, "CANARIES")?,
         counters: take(ebpf, "COUNTERS")?,
         ring,

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! Probe::load   kernel BTF -> offsets -> .rodata -> verifier -> programs (nothing attached yet)
-//! widen         attach what is newly needed, let old and new through   | then the caller swaps its rules
-//! narrow        only the new, detach what is no longer needed          |
+//! widen         attach what is newly needed              | then the caller adds its rules to those in force
+//! narrow        switch filters, detach what is not needed | and each record is judged by the rules whose filter passed it
 //! Ring          drain -> bytes -> record::decode -> Record
 //! canaries      a harmless call per hook; its record in the ring proves the hook
 //! ```
@@ -11,8 +11,8 @@
 //! Invariants: per hook `seen = filtered + shed + dropped + submitted`; records never pass undecoded; own events are left
 //! out but for canaries, which are counted apart.
 //!
-//! `btf` and `symbols` find out what the kernel looks like, `loader` loads, `gate` sets filters, `arm` attaches, `ring` reads
-//! what `mapped` maps.
+//! `btf` and `symbols` find out what the kernel looks like, `loader` loads, `tables` compiles filters, `gate` sets them, `sides`
+//! tells what cgroups are, `arm` attaches, `ring` reads what `mapped` maps.
 
 mod arm;
 mod btf;
@@ -23,11 +23,15 @@ mod loader;
 mod mapped;
 pub mod record;
 mod ring;
+mod sides;
 mod symbols;
+mod tables;
 mod types;
 
 pub use arm::{Probe, check};
 pub use canary::is_canary_child;
 pub use error::ProbeError;
 pub use ring::Ring;
-pub use types::{Backend, HookCheck, HookCounters, HookStatus, KernelFilter, LoadedProgram, Options};
+pub use sides::Sides;
+pub use tables::Tables;
+pub use types::{Backend, HookCheck, HookCounters, HookStatus, KernelFilter, LoadedProgram, Lost, Options};

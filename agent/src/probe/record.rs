@@ -52,8 +52,10 @@ pub struct Header {
     pub hook: Hook,
     /// The system call.
     pub event_type: EventType,
-    /// The filter's generation that let it through: rules of that generation or a later one got all that they want.
+    /// Generation of the filter that let it through, whose rules it is for.
     pub generation: u32,
+    /// Classes of that filter that admitted it, bit by class: no rule of others can match.
+    pub classes: u64,
     /// Something was longer than its bound.
     pub truncated: bool,
     /// Set off by the agent itself.
@@ -70,7 +72,8 @@ pub struct Header {
     pub tid: u32,
     /// Group leader's `start_boottime`, nanoseconds; with `pid` the process' key. /proc/PID/stat has it in clock ticks.
     pub start_time: u64,
-    /// Id (inode number) of the cgroup in the unified hierarchy.
+    /// Number of the cgroup: its id (inode number) in the unified hierarchy, or where that is the root, its id in the hierarchy of
+    /// the memory controller, with the top bit set.
     pub cgroup: u64,
     /// Real user id in the initial namespace.
     pub uid: u32,
@@ -329,6 +332,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
         hook,
         event_type,
         generation: h.generation,
+        classes: h.classes,
         truncated: h.flags & record::TRUNCATED != 0,
         canary: h.flags & record::CANARY != 0,
         nonce: h.nonce,

@@ -1,24 +1,31 @@
 //! What the probe takes and tells.
-use engine::{
-    event::{EventTypes, Hook},
-    plan::OpenFilter,
-};
-use std::time::SystemTime;
+use super::Tables;
+use engine::event::{EventTypes, Hook};
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 /// What the kernel side has to supply for one set of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelFilter {
-    /// Stamped on records from `narrow` on. Must rise with each set of rules.
+    /// Stamped on the records that it lets through. Must rise with each set of rules.
     pub generation: u32,
     /// Wanted event types. Those of life-cycle hooks are always sent.
     pub types: EventTypes,
-    /// Which opens: a sound superset of what the rules want.
-    pub open: OpenFilter,
+    /// Which of their events: a sound superset of what the rules want. Life-cycle events pass whatever it says.
+    pub classes: Arc<Tables>,
     /// New threads as fork events, too (else only processes).
     pub threads: bool,
 }
 
 impl KernelFilter {
+    /// All events of these hooks and of the life cycle, but new threads.
+    #[must_use]
+    pub fn everything(generation: u32, hooks: impl IntoIterator<Item = Hook>) -> Self {
+        let mut hooks: BTreeSet<Hook> = hooks.into_iter().collect();
+        let types = hooks.iter().flat_map(|hook| hook.event_types()).collect();
+        hooks.extend(Hook::ALL.iter().filter(|hook| hook.is_life_cycle()));
+        Self { generation, types, classes: Arc::new(Tables::everything(hooks)), threads: false }
+    }
+
     /// Whether it wants events of a hook.
     #[must_use]
     pub fn wants(&self, hook: Hook) -> bool {
@@ -29,17 +36,19 @@ impl KernelFilter {
     pub fn hooks(&self) -> impl Iterator<Item = Hook> {
         Hook::ALL.iter().copied().filter(|hook| self.wants(*hook))
     }
+}
 
-    /// Lets through what either lets through; the generation is `self`'s.
-    #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
-        Self {
-            generation: self.generation,
-            types: self.types.union(other.types),
-            open: self.open.union(other.open),
-            threads: self.threads || other.threads,
-        }
-    }
+/// Events that were wanted and that no record tells of: shed, or dropped for lack of room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Of the filter that let them through.
+    pub generation: u32,
+    /// The hook.
+    pub hook: Hook,
+    /// Which class wanted them, by number. What several classes wanted is told of each.
+    pub class: usize,
+    /// How many.
+    pub events: u64,
 }
 
 /// How to load.

@@ -15,6 +15,7 @@ fn header(pid: u32, start: u64) -> Header {
     Header {
         hook: Hook::Exec,
         event_type: EventType::Execve,
+        classes: u64::MAX,
         generation: 1,
         truncated: false,
         canary: false,

@@ -1,12 +1,12 @@
 //! The thread that owns the kernel side: arms rulesets, proves hooks, reads counters.
 //!
-//! A ruleset is planned, the kernel lets through what it needs besides what is in force (`widen`), the rules are swapped, the
-//! kernel lets through only what is needed and stamps the new generation (`narrow`). At every moment every event that the old or
-//! the new rules want is evaluated by one of them. On any failure what is in force stays, and the reason is shown.
+//! A ruleset is planned, what it needs is attached (`widen`), its rules are put beside those in force, and the kernel switches to
+//! its filter from one event to the next (`narrow`). Each event is judged by the filter and the rules of one generation, so that
+//! none falls between two. On any failure what is in force stays, and the reason is shown.
 use super::seams::{Origin, RulesetEvent, RulesetUpdate, Seams};
 use crate::{
     detect::{Armed, Store, TotalsHandle},
-    probe::{HookCounters, KernelFilter, Probe},
+    probe::{KernelFilter, Lost, Probe},
     rules::state,
     status,
 };
@@ -34,8 +34,6 @@ const LOOK_SOON: Duration = Duration::from_millis(10);
 const PROVE: Duration = Duration::from_secs(300);
 /// How soon, when one has not come through.
 const PROVE_AGAIN: Duration = Duration::from_secs(2);
-/// How long records of an older generation may be in the ring.
-const SETTLE: Duration = Duration::from_secs(10);
 
 pub(super) struct Armer {
     probe: Probe,
@@ -45,7 +43,6 @@ pub(super) struct Armer {
     state_dir: Option<PathBuf>,
     begun: Instant,
     generation: u32,
-    counters: Vec<HookCounters>,
     wanted: Vec<Hook>,
     armed_at: Option<Instant>,
     proven_at: Option<Instant>,
@@ -80,7 +77,6 @@ impl Armer {
             state_dir: seams.state_dir.clone(),
             begun,
             generation: 0,
-            counters: Vec::new(),
             wanted: Vec::new(),
             armed_at: None,
             proven_at: None,
@@ -209,15 +205,24 @@ impl Armer {
         }
         // Generations rise also over attempts that failed: the kernel may have seen them.
         self.generation += 1;
-        let armed = Armed::new(self.generation, Arc::clone(&update.ruleset), &self.totals)?;
+        let armed = Arc::new(Armed::new(self.generation, Arc::clone(&update.ruleset), &self.totals)?);
         let filter = armed.filter();
-        self.probe.widen(&filter)?;
-        let before = std::mem::replace(&mut self.wanted, filter.hooks().collect());
-        self.store.swap_in(Arc::new(armed));
-        // What fails here leaves the kernel letting through more than is needed: the rules are in force all the same.
-        if let Err(error) = self.probe.narrow(&filter) {
-            tracing::warn!(%error, "the kernel filter is wider than it need be");
+        for hook in filter.classes.widened() {
+            tracing::warn!(
+                hook = hook.as_str(),
+                "its rules name more paths, names and addresses than the kernel is given: it tests none of them, which costs time"
+            );
         }
+        self.probe.widen(&filter)?;
+        self.store.swap_in(&armed);
+        if let Err(error) = self.probe.narrow(&filter) {
+            self.store.take_back(self.generation);
+            return Err(error.into());
+        }
+        // What the rules before lost, while they can be found.
+        self.charge();
+        self.store.switched();
+        let before = std::mem::replace(&mut self.wanted, filter.hooks().collect());
         if self.wanted != before {
             self.proven_at = None;
         }
@@ -258,21 +263,20 @@ impl Armer {
             Ok(counters) => counters,
             Err(error) => return tracing::warn!(%error, "the kernel's counters cannot be read"),
         };
-        if let Some(armed) = self.store.newest() {
-            for now in &counters {
-                let before = self.counters.iter().find(|c| c.hook == now.hook);
-                let lost = |c: &HookCounters| c.shed + c.dropped;
-                let more = lost(now).saturating_sub(before.map_or(0, lost));
-                if more > 0 {
-                    armed.charge(now.hook, more);
-                }
-            }
-        }
-        if self.armed_at.is_some_and(|at| at.elapsed() > SETTLE) {
-            self.store.settle();
-        }
-        self.counters.clone_from(&counters);
+        self.charge();
         self.status.observed(self.probe.hook_status(), counters, Timestamp::now());
+    }
+
+    /// Charges what was lost to the rules of its class and generation.
+    fn charge(&mut self) {
+        match self.probe.take_lost() {
+            Ok(lost) => {
+                let armed = self.store.load();
+                let rules = |lost: &Lost| armed.iter().find(|armed| armed.generation == lost.generation);
+                lost.iter().for_each(|lost| _ = rules(lost).map(|armed| armed.charge(lost)));
+            }
+            Err(error) => tracing::warn!(%error, "what was lost is not charged to rules"),
+        }
     }
 
     fn describe_hooks(&self) -> String {

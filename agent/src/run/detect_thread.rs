@@ -32,8 +32,8 @@ pub(super) fn spawn(
 }
 
 fn run(mut ring: Ring, mut detector: Detector, store: &Store, stop: &CancellationToken) {
-    // Until something is armed, no hook is attached. Records that come while the table is seeded wait in the ring.
-    while store.newest().is_none() {
+    // Until something is armed, nothing passes. Records that come while the table is seeded wait in the ring.
+    while !store.is_open() {
         if stop.is_cancelled() {
             return detector.finish();
         }
@@ -42,8 +42,12 @@ fn run(mut ring: Ring, mut detector: Detector, store: &Store, stop: &Cancellatio
     detector.seed();
     let mut until = None;
     loop {
+        let begin = Instant::now();
         detector.begin();
         let drained = ring.drain(BATCH, &mut |bytes| detector.record(bytes));
+        if drained < BATCH {
+            store.emptied(begin);
+        }
         detector.tick();
         if stop.is_cancelled() {
             let end = *until.get_or_insert_with(|| Instant::now() + LAST_DRAIN);

@@ -110,7 +110,7 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
     let ring = probe.take_ring()?.context("the ring is taken already")?;
     let store = Arc::<Store>::default();
     let (alerts, alerts_in) = mpsc::channel(ALERTS);
-    let detector = Detector::new(Parts {
+    let mut detector = Detector::new(Parts {
         store: Arc::clone(&store),
         node: Arc::clone(&seams.node),
         pods,
@@ -119,6 +119,9 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
         alerts,
         proc: Path::new("/proc"),
     });
+    if let Some(sides) = probe.take_sides() {
+        detector.tell(sides);
+    }
     let stdout = Stdout::start(args.output)?;
     sinks.push(Box::new(stdout));
     let (quiet, armer_stop) = (CancellationToken::new(), CancellationToken::new());

@@ -4,7 +4,7 @@ use agent::probe::{
     KernelFilter, Options, Probe, ProbeError, Ring,
     record::{Record, decode},
 };
-use engine::{event::Hook, plan::OpenFilter};
+use engine::event::Hook;
 use std::time::{Duration, Instant};
 
 /// How long a record may take. Under emulation on a busy machine, everything takes long.
@@ -28,12 +28,7 @@ impl Live {
             Err(error) => panic!("{error}"),
         };
         let ring = probe.take_ring().unwrap().unwrap();
-        let all = KernelFilter {
-            generation: 1,
-            hooks: Hook::ALL.iter().copied().collect(),
-            open: OpenFilter::ALL,
-            threads: false,
-        };
+        let all = KernelFilter::everything(1, Hook::ALL.iter().copied());
         probe.widen(&all).unwrap();
         probe.narrow(&all).unwrap();
         Some(Self { probe, ring })

@@ -4,10 +4,7 @@ use agent::probe::{
     KernelFilter,
     record::{Body, Call, Record},
 };
-use engine::{
-    event::{EventType, EventTypes, Hook},
-    plan::OpenFilter,
-};
+use engine::event::{EventType, Hook};
 use std::{
     ffi::CString,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -51,7 +48,7 @@ impl From<&Call<'_>> for Told {
 }
 
 fn all() -> KernelFilter {
-    KernelFilter { generation: 1, types: EventTypes::ALL, open: OpenFilter::ALL, threads: false }
+    KernelFilter::everything(1, Hook::ALL.iter().copied())
 }
 
 impl Live {

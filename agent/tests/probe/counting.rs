@@ -1,12 +1,12 @@
 //! Loss accounting: nothing goes uncounted.
 use crate::support::{Live, everything, live_with, tid};
 use agent::probe::{
-    HookCounters, Options,
+    HookCounters, KernelFilter, Options, Tables,
     record::{Body, decode},
 };
 use engine::event::Hook;
 use std::{
-    sync::Mutex,
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -110,7 +110,8 @@ fn a_reader_that_keeps_up_loses_nothing() {
 
 #[test]
 fn what_no_rule_wants_is_filtered_and_counted() {
-    let filter = agent::probe::KernelFilter { open: engine::plan::OpenFilter::NONE, ..everything(1) };
+    let connects = Tables::everything([Hook::Connect]);
+    let filter = KernelFilter { classes: Arc::new(connects), ..everything(1) };
     let options = Options { exclude_self: false, ..Options::default() };
     let Some(live) = live_with(&filter, &options) else { return };
     flood();

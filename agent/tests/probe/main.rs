@@ -10,6 +10,7 @@ mod compat;
 mod connects;
 mod counting;
 mod execs;
+mod filters;
 mod life;
 mod opens;
 mod reload;

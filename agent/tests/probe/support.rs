@@ -3,7 +3,7 @@ use agent::probe::{
     KernelFilter, Options, Probe, ProbeError, Ring,
     record::{Body, Connect, Exec, Exit, Fork, Header, Open, Record, decode},
 };
-use engine::{event::Hook, plan::OpenFilter};
+use engine::event::Hook;
 use std::{
     collections::VecDeque,
     path::Path,
@@ -19,8 +19,7 @@ pub struct Live {
 
 /// Everything passes.
 pub fn everything(generation: u32) -> KernelFilter {
-    let types = [Hook::Open, Hook::Connect].into_iter().flat_map(Hook::event_types).collect();
-    KernelFilter { generation, types, open: OpenFilter::ALL, threads: false }
+    KernelFilter::everything(generation, [Hook::Open, Hook::Connect])
 }
 
 /// A probe armed with `filter`, or None where this machine cannot.

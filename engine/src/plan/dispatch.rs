@@ -34,6 +34,22 @@ pub struct Candidate {
     pub condition: Planned,
 }
 
+/// The rules that an event is to be judged by: all, or a set of them by number (bit n of word n / 64).
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    All,
+    Of(&'a [u64]),
+}
+
+impl Wanted<'_> {
+    fn has(self, rule: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(words) => words.get(rule as usize / 64).is_some_and(|word| word >> (rule % 64) & 1 == 1),
+        }
+    }
+}
+
 /// The rules of one event type.
 #[derive(Debug, Default)]
 pub struct Dispatch {
@@ -140,19 +156,23 @@ impl Dispatch {
         self.candidates.is_empty()
     }
 
-    /// Calls back, once each, with every rule that the event may match. `picked` is room to work in.
+    /// Calls back, once each, with every rule of `wanted` that the event may match. `picked` is room to work in.
     pub fn pick(
         &self,
         run: &mut Run<'_, '_>,
+        wanted: Wanted<'_>,
         picked: &mut Vec<u32>,
         found: &mut dyn FnMut(Candidate, &mut Run<'_, '_>),
     ) {
-        for at in &self.always {
+        let is_wanted = |at: &u32| wanted.has(self.candidates[*at as usize].rule);
+        for at in self.always.iter().filter(|at| is_wanted(at)) {
             found(self.candidates[*at as usize], run);
         }
         for (gate, behind) in &self.gates {
-            if run.evaluate(Planned::Node(*gate)) != Truth::False {
-                behind.iter().for_each(|at| found(self.candidates[*at as usize], run));
+            if behind.iter().any(is_wanted) && run.evaluate(Planned::Node(*gate)) != Truth::False {
+                for at in behind.iter().filter(|at| is_wanted(at)) {
+                    found(self.candidates[*at as usize], run);
+                }
             }
         }
         picked.clear();
@@ -168,7 +188,7 @@ impl Dispatch {
         }
         for at in picked.iter() {
             // Another field's value may have picked it as well.
-            if run.pick(*at) {
+            if is_wanted(at) && run.pick(*at) {
                 found(self.candidates[*at as usize], run);
             }
         }

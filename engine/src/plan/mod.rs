@@ -34,7 +34,7 @@ use crate::{
     ruleset::Ruleset,
 };
 use builder::Builder;
-use dispatch::{Candidate, Dispatch};
+use dispatch::{Candidate, Dispatch, Wanted};
 use graph::{Graph, Memory, Planned, Run};
 use kernel::KernelFilters;
 use known::Known;
@@ -83,6 +83,7 @@ pub struct Scratch {
     rules: Memory,
     exceptions: Memory,
     picked: Vec<u32>,
+    wanted: Vec<u64>,
 }
 
 /// An exception as planned.
@@ -108,6 +109,8 @@ pub struct Plan {
     exceptions_of: Vec<Vec<PlannedException>>,
     open_filter: OpenFilter,
     kernel: KernelFilters,
+    /// By hook and class: the rules that want it, bit n of word n / 64 for rule n.
+    classes_of: Vec<Vec<Box<[u64]>>>,
 }
 
 impl Plan {
@@ -125,7 +128,19 @@ impl Plan {
         let (exceptions, exceptions_of) = plan_exceptions(&ruleset)?;
         let open_filter = plan_open_filter(&ruleset)?;
         let kernel = plan_kernel(&ruleset, &graph, &dispatch);
-        Ok(Self { templates, graph, dispatch, rules_of, exceptions, exceptions_of, open_filter, kernel, ruleset })
+        let classes_of = rules_by_class(&kernel, ruleset.rules.len());
+        Ok(Self {
+            templates,
+            graph,
+            dispatch,
+            rules_of,
+            exceptions,
+            exceptions_of,
+            open_filter,
+            kernel,
+            classes_of,
+            ruleset,
+        })
     }
 
     /// What was planned.
@@ -180,16 +195,42 @@ impl Plan {
     /// Evaluates all rules for an event, at `now` in Unix seconds (for the expiry of exceptions). Calls back once for
     /// each rule that matches, is silenced or undecided; in no particular order.
     pub fn evaluate(&self, event: &impl Event, now: i64, scratch: &mut Scratch, found: &mut dyn FnMut(Hit)) {
+        self.evaluate_classes(event, u64::MAX, now, scratch, found);
+    }
+
+    /// The same, but only the rules that want one of the [classes](KernelFilters::classes) of the event's hook whose bits
+    /// `candidates` has: what the kernel found to be possible. All bits set: every rule.
+    pub fn evaluate_classes(
+        &self,
+        event: &impl Event,
+        candidates: u64,
+        now: i64,
+        scratch: &mut Scratch,
+        found: &mut dyn FnMut(Hit),
+    ) {
         let event: &dyn Event = event;
         let dispatch = &self.dispatch[event.event_type().map_or(EventType::ALL.len(), |t| t as usize)];
         if dispatch.is_empty() {
             return;
         }
-        let Scratch { rules, exceptions, picked } = scratch;
+        let Scratch { rules, exceptions, picked, wanted } = scratch;
+        let hook = event.event_type().map(EventType::hook).filter(|_| candidates != u64::MAX);
+        let wanted = match hook {
+            None => Wanted::All,
+            Some(hook) => {
+                wanted.clear();
+                wanted.resize(self.ruleset.rules.len().div_ceil(64), 0);
+                let classes = self.classes_of[hook as usize].iter().enumerate();
+                for (_, rules) in classes.filter(|(class, _)| candidates >> class & 1 == 1) {
+                    wanted.iter_mut().zip(rules).for_each(|(all, more)| *all |= more);
+                }
+                Wanted::Of(wanted)
+            }
+        };
         let mut run = Run::new(&self.graph, event, rules, self.ruleset.rules.len());
         let mut silencers: Option<Run<'_, '_>> = None;
         let mut exceptions = Some(exceptions);
-        dispatch.pick(&mut run, picked, &mut |Candidate { rule, condition }, run| {
+        dispatch.pick(&mut run, wanted, picked, &mut |Candidate { rule, condition }, run| {
             let rule = rule as usize;
             let outcome = match run.evaluate(condition) {
                 Truth::False => return,
@@ -283,6 +324,20 @@ fn plan_kernel(ruleset: &Ruleset, graph: &Graph, dispatch: &[Arc<Dispatch>]) -> 
         }
     }
     KernelFilters::derive(graph, &groups, ruleset.rules.iter().map(|rule| rule.id.name.clone()).collect())
+}
+
+/// The rules of each class as words of bits.
+fn rules_by_class(kernel: &KernelFilters, rules: usize) -> Vec<Vec<Box<[u64]>>> {
+    let words = |class: &kernel::Class| {
+        let mut words = vec![0_u64; rules.div_ceil(64)].into_boxed_slice();
+        for rule in &class.rules {
+            if let Some(word) = words.get_mut(*rule as usize / 64) {
+                *word |= 1 << (rule % 64);
+            }
+        }
+        words
+    };
+    Hook::ALL.iter().map(|hook| kernel.classes(*hook).iter().map(words).collect()).collect()
 }
 
 fn plan_exceptions(ruleset: &Ruleset) -> Result<(Graph, Vec<Vec<PlannedException>>), PlanError> {

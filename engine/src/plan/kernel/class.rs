@@ -1,6 +1,9 @@
 //! One class: a conjunction of tests, each a set of alternatives.
 use super::{Fact, Facts, MAX_TEXT, PathFact};
-use crate::{event::EventTypes, plan::OpenFilter};
+use crate::{
+    event::{EventType, EventTypes},
+    plan::OpenFilter,
+};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 
@@ -65,10 +68,22 @@ impl Class {
         }
     }
 
+    /// Whether it is about events of a type.
+    #[must_use]
+    pub const fn wants_type(&self, event_type: EventType) -> bool {
+        self.types.contains(event_type)
+    }
+
+    /// Admits everything of all types, for nobody.
+    #[must_use]
+    pub const fn everything() -> Self {
+        Self::any()
+    }
+
     /// Whether it admits an event.
     #[must_use]
     pub fn admits(&self, facts: &Facts<'_>) -> bool {
-        self.types.contains(facts.event_type)
+        self.wants_type(facts.event_type)
             && facts.open_class.is_none_or(|class| OpenFilter::from_bits(self.opens).wants(class))
             && match (self.side, facts.in_container) {
                 (Side::Any, _) | (_, None) => true,

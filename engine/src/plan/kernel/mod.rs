@@ -118,6 +118,13 @@ impl KernelFilters {
         Self { hooks: hooks.into_iter().map(table::bounded).collect(), names }
     }
 
+    /// Filters with these classes by hook (in the order of [`Hook::ALL`]), brought within the bounds: at most [`MAX_CLASSES`]
+    /// of a hook, with at most [`MAX_LITERALS`].
+    #[must_use]
+    pub fn of(hooks: Vec<Vec<Class>>) -> Self {
+        Self { hooks: hooks.into_iter().map(table::bounded).collect(), names: Vec::new() }
+    }
+
     /// The classes of a hook; bit n of the candidate bits is class n. None: no rule is about it.
     #[must_use]
     pub fn classes(&self, hook: Hook) -> &[Class] {

@@ -7,7 +7,7 @@ use crate::{
     event::Event,
     field::{Field, FieldRef},
     plan::{
-        OpenFilter, Plan,
+        OpenFilter, Plan, Scratch,
         generate::{self, AnyEvent, Naive, Rng},
     },
     source::Sources,
@@ -363,6 +363,7 @@ fn piece(rng: &mut Rng, field: &str, op: Op) -> Text {
 fn nothing_that_could_match_is_held_back() {
     let (cases, first) = (generate::cases(12_000), generate::seed(7));
     let (mut held, mut wanted) = (0_u64, 0_u64);
+    let scratch = std::cell::RefCell::new(Scratch::default());
     for seed in first..first + cases.div_ceil(64) {
         let mut rng = Rng(seed);
         let pool: Vec<Expr> = (0..3).map(|_| generate::condition(&mut rng, &[], 2)).collect();
@@ -385,6 +386,16 @@ fn nothing_that_could_match_is_held_back() {
             let facts = real(&mut rng, &mut event);
             let bits = filters.admits(&facts.facts());
             held += u64::from(bits == 0);
+            let hits = |candidates| {
+                let mut hits = Vec::new();
+                plan.evaluate_classes(&event, candidates, 0, &mut scratch.borrow_mut(), &mut |hit| {
+                    hits.push((hit.rule, hit.outcome));
+                });
+                hits.sort_by_key(|(rule, _)| *rule);
+                hits
+            };
+            assert_eq!(hits(bits), hits(u64::MAX), "EYAS_SEED={seed}: by classes and by all\n{facts:?}\n{event:?}");
+            assert_eq!(hits(0), [], "EYAS_SEED={seed}");
             let classes = filters.classes(facts.event_type.hook());
             for (rule, condition) in (0_u32..).zip(&naive) {
                 if condition.evaluate(&event) == Truth::False {

@@ -1,0 +1,146 @@
+//! Which classes may want an event, by what takes a look-up: side of the containers' border, path, name, remote end.
+//!
+//! Invariant: what is not known leaves all classes in; the tables are a superset of what the engine's `KernelFilters` admit
+//! (agent/src/probe/tables.rs has the same look-ups in Rust, and tests them).
+use crate::{
+    emit::{Event, InForce},
+    kernel::{self, Ptr},
+    scratch::{self, Scratch},
+};
+use agent_abi::{
+    map::{END, HookFilter, LiteralKey, MAX_LITERALS, MAX_SIDES, OTHER_HIERARCHY, SIDE_HOST, TEXT, literal as kind},
+    record::{ConnectBody, TRUNCATED},
+};
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    helpers::generated,
+    macros::map,
+    maps::{HashMap, LpmTrie, lpm_trie::Key},
+};
+
+/// The key's rest: tag and text.
+type Rest = [u8; size_of::<LiteralKey>() - 4];
+
+/// Literals of the two slots, and the classes that each satisfies.
+#[map]
+static LITERALS_0: LpmTrie<Rest, u64> = LpmTrie::with_max_entries(MAX_LITERALS, 0);
+#[map]
+static LITERALS_1: LpmTrie<Rest, u64> = LpmTrie::with_max_entries(MAX_LITERALS, 0);
+/// On which side the processes of a cgroup are, as far as user space has learned it.
+#[map]
+static SIDES: HashMap<u64, u64> = HashMap::with_max_entries(MAX_SIDES, BPF_F_NO_PREALLOC);
+
+const _: () = assert!(size_of::<Key<Rest>>() == size_of::<LiteralKey>());
+
+/// `AF_INET` and `AF_INET6`.
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+/// By the side of the current task, which is `task`; looked up only where that can decide.
+#[inline(always)]
+pub fn by_side(event: &mut Event, task: Ptr) {
+    let tests = event.tests();
+    if event.classes & !(tests.sides[0] & tests.sides[1]) == 0 {
+        return;
+    }
+    let cgroup = kernel::cgroup();
+    // SAFETY: the value is only read, and whole.
+    let Some(side) = (unsafe { SIDES.get(cgroup) }).copied() else { return };
+    // Several hierarchies may say different things: the host's mounts have to agree, where they are known. Where not, user space
+    // goes by the same cgroup alone (`Table::exec_container`).
+    let host = setting!(host_mnt_ns);
+    if side == SIDE_HOST && cgroup & OTHER_HIERARCHY != 0 && host != 0 && kernel::mount_namespace(task) != host {
+        return;
+    }
+    event.only(tests.sides[side as usize & 1]);
+}
+
+/// By the path that a walk has left in the scratch; one that was cut is not known.
+#[inline(always)]
+pub fn by_path(event: &mut Event, s: *mut Scratch, hook: u8) {
+    let tests = event.tests();
+    if event.classes & !tests.any_path == 0 || get!(s, flags) & TRUNCATED as u64 != 0 {
+        return;
+    }
+    event.only(tests.any_path | path(s, event.force, tests, hook));
+}
+
+#[inline(always)]
+fn path(s: *mut Scratch, force: InForce, tests: &HookFilter, hook: u8) -> u64 {
+    let mut classes = 0;
+    if tests.kinds >> kind::FRONT & 1 != 0 {
+        if !scratch::front(s) {
+            return u64::MAX;
+        }
+        classes |= find(s, force.slot, kind::tag(hook, kind::FRONT), TEXT);
+    }
+    if tests.kinds >> kind::END & 1 != 0 {
+        scratch::end(s);
+        classes |= find(s, force.slot, kind::tag(hook, kind::END), END);
+    }
+    classes
+}
+
+/// By a name: 16 bytes with at least one NUL at the end.
+#[inline(always)]
+pub fn by_name(event: &mut Event, s: *mut Scratch, hook: u8, name: [u64; 2]) {
+    let tests = event.tests();
+    if event.classes & !tests.any_name == 0 {
+        return;
+    }
+    set!(s, key.text[0], name[0]);
+    set!(s, key.text[1], name[1]);
+    event.only(tests.any_name | find(s, event.force.slot, kind::tag(hook, kind::NAME), 16));
+}
+
+/// By the remote end of a connection, as the record tells it.
+#[inline(always)]
+pub fn by_remote(event: &mut Event, s: *mut Scratch, hook: u8, body: *const ConnectBody) {
+    let tests = event.tests();
+    if event.classes & !(tests.any_port & tests.any_address) == 0 {
+        return;
+    }
+    // SAFETY: `body` points into the scratch.
+    let (family, port) = unsafe { ((*body).family, (*body).port) };
+    if family != AF_INET && family != AF_INET6 {
+        // It has neither.
+        event.only(tests.any_port & tests.any_address);
+        return;
+    }
+    if event.classes & !tests.any_port != 0 {
+        set!(s, key.text[0], port.to_be() as u64);
+        event.only(tests.any_port | find(s, event.force.slot, kind::tag(hook, kind::PORT), 2));
+    }
+    if event.classes & !tests.any_address == 0 {
+        return;
+    }
+    // SAFETY: as above; the address is aligned to 8 in the body, and the body to 8 in the scratch.
+    let [first, second] = unsafe { (&raw const (*body).addr).cast::<[u64; 2]>().read_volatile() };
+    if family == AF_INET {
+        // IPv4 in IPv6 form: ten zeroes, two ones, the address.
+        set!(s, key.text[0], 0);
+        set!(s, key.text[1], u32::from_ne_bytes([0, 0, 0xff, 0xff]) as u64 | first << 32);
+    } else {
+        set!(s, key.text[0], first);
+        set!(s, key.text[1], second);
+    }
+    event.only(tests.any_address | find(s, event.force.slot, kind::tag(hook, kind::ADDRESS), 16));
+}
+
+/// The classes that the text in the scratch's key satisfies: those of its longest literal.
+#[inline(always)]
+fn find(s: *mut Scratch, slot: u32, tag: u32, bytes: usize) -> u64 {
+    set!(s, key.prefix_len, 32 + 8 * bytes as u32);
+    set!(s, key.tag, tag);
+    look_up(s, slot)
+}
+
+#[inline(never)]
+fn look_up(s: *mut Scratch, slot: u32) -> u64 {
+    let map = if slot == 0 { &raw const LITERALS_0 } else { &raw const LITERALS_1 };
+    // SAFETY: the key lies in the scratch, whole; the value, when there is one, is a u64 that lives as long as the program runs.
+    unsafe {
+        let value = generated::bpf_map_lookup_elem(map.cast_mut().cast(), (&raw const (*s).key).cast()).cast::<u64>();
+        if value.is_null() { 0 } else { value.read_volatile() }
+    }
+}

@@ -1,0 +1,34 @@
+//! Tells the kernel on which side of the containers' border the processes of a cgroup are, as user space has learned it.
+//!
+//! Invariant: the kernel is told only what holds for every process of that cgroup; of others it does not know, and then sends
+//! all that either side wants.
+use agent_abi::map::{SIDE_CONTAINER, SIDE_HOST};
+use aya::maps::{HashMap, MapData};
+
+/// The map of sides. There is one writer.
+pub struct Sides(pub(super) HashMap<MapData, u64, u64>);
+
+impl std::fmt::Debug for Sides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sides").finish_non_exhaustive()
+    }
+}
+
+impl Sides {
+    /// The processes of `cgroup` (as records number it) are in a container, or not.
+    pub fn tell(&mut self, cgroup: u64, in_container: bool) {
+        let side = if in_container { SIDE_CONTAINER } else { SIDE_HOST };
+        if let Err(error) = self.0.insert(cgroup, side, 0) {
+            // It costs time, not events: what is not told passes.
+            tracing::debug!(cgroup, %error, "the kernel is not told on which side a cgroup is");
+        }
+    }
+
+    /// Takes everything back.
+    pub fn forget(&mut self) {
+        let told: Vec<u64> = self.0.keys().filter_map(Result::ok).collect();
+        for cgroup in told {
+            let _ = self.0.remove(&cgroup);
+        }
+    }
+}
