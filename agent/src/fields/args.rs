@@ -1,31 +1,46 @@
 //! evt.arg, evt.rawarg, evt.args: the arguments of an event by Falco's names, in Falco's order.
-use super::{View, descriptor, names::open_flags};
+use super::{
+    View, calls, flags,
+    names::{errno, open_flags},
+    socket::Socket,
+};
 use crate::probe::record::Body;
-use engine::value::{Lookup, Value};
+use engine::{
+    event::EventType,
+    value::{Lookup, Value},
+};
 
-/// Name, as text, as number where it is one.
-struct Argument {
-    name: &'static str,
-    text: Vec<u8>,
-    number: Option<i64>,
+/// One argument.
+pub(super) struct Argument {
+    /// Falco's name.
+    pub(super) name: &'static str,
+    /// As text.
+    pub(super) text: Vec<u8>,
+    /// As number where it is one.
+    pub(super) number: Option<i64>,
+    /// As the call gave it, where `text` is something else.
+    pub(super) raw: Option<Vec<u8>>,
 }
 
-fn text(name: &'static str, text: impl Into<Vec<u8>>) -> Argument {
-    Argument { name, text: text.into(), number: None }
+pub(super) fn text(name: &'static str, text: impl Into<Vec<u8>>) -> Argument {
+    Argument { name, text: text.into(), number: None, raw: None }
 }
 
-fn number(name: &'static str, n: impl Into<i64>) -> Argument {
+pub(super) fn number(name: &'static str, n: impl Into<i64>) -> Argument {
     let n = n.into();
-    Argument { name, text: n.to_string().into_bytes(), number: Some(n) }
+    Argument { number: Some(n), ..text(name, n.to_string()) }
 }
 
 /// A result: its name, and what it is called when it is an error.
-fn result(name: &'static str, n: i64) -> Argument {
-    let text = match n {
-        n if n < 0 => format!("{n}({})", super::names::errno(n)),
-        n => n.to_string(),
-    };
-    Argument { name, text: text.into_bytes(), number: Some(n) }
+pub(super) fn result(name: &'static str, n: i64) -> Argument {
+    let words = if n < 0 { format!("{n}({})", errno(n)) } else { n.to_string() };
+    Argument { number: Some(n), ..text(name, words) }
+}
+
+/// Flags by name; as a number when none has one.
+fn named_flags(n: u64, names: flags::Names) -> Argument {
+    let words = flags::bits(names, n).unwrap_or_else(|| format!("{n:#x}"));
+    Argument { number: i64::try_from(n).ok(), ..text("flags", words) }
 }
 
 fn arguments(view: &View<'_>) -> Vec<Argument> {
@@ -58,11 +73,7 @@ fn arguments(view: &View<'_>) -> Vec<Argument> {
         Body::Fork(fork) => {
             let mut list = started(vec![result("res", i64::from(fork.child_pid))]);
             list.extend([
-                Argument {
-                    name: "flags",
-                    text: format!("{:#x}", fork.flags).into(),
-                    number: i64::try_from(fork.flags).ok(),
-                },
+                named_flags(fork.flags, flags::CLONE),
                 number("uid", fork.child_uid),
                 number("vpid", fork.child_vpid),
             ]);
@@ -80,22 +91,22 @@ fn arguments(view: &View<'_>) -> Vec<Argument> {
                 result("fd", open.ret),
                 number("dirfd", open.dirfd),
                 text("name", open.path),
-                Argument { name: "flags", text: flags.into(), number: Some(i64::from(open.flags)) },
-                Argument { name: "mode", text: format!("0{:o}", open.mode).into(), number: Some(i64::from(open.mode)) },
+                Argument { number: Some(i64::from(open.flags)), ..text("flags", flags) },
+                Argument { number: Some(i64::from(open.mode)), ..text("mode", format!("0{:o}", open.mode)) },
                 number("dev", open.dev),
                 number("ino", i64::try_from(open.ino).unwrap_or(i64::MAX)),
             ]
         }
         Body::Connect(connect) => {
-            let tuple = descriptor::connection_name(connect).unwrap_or_default();
-            let addr = descriptor::remote_name(connect).unwrap_or_default();
+            let socket = Socket::of_connect(connect);
+            let (tuple, addr) = (socket.name().unwrap_or_default(), socket.address().unwrap_or_default());
             vec![result("res", connect.ret), text("tuple", tuple), number("fd", connect.fd), text("addr", addr)]
         }
-        Body::Call(call) => vec![result("res", call.ret)],
+        Body::Call(call) => calls::arguments(view, call),
     }
 }
 
-/// `name=value name=value ...`
+/// `name=value name=value ...`; a path that was made absolute stands in parentheses behind what was given.
 pub(super) fn all(view: &View<'_>) -> Vec<u8> {
     let mut line = Vec::new();
     for argument in arguments(view) {
@@ -104,21 +115,43 @@ pub(super) fn all(view: &View<'_>) -> Vec<u8> {
         }
         line.extend_from_slice(argument.name.as_bytes());
         line.push(b'=');
-        line.extend_from_slice(&argument.text);
+        match argument.raw {
+            Some(raw) if raw != argument.text => {
+                line.extend_from_slice(&raw);
+                line.push(b'(');
+                line.extend_from_slice(&argument.text);
+                line.push(b')');
+            }
+            _ => line.extend_from_slice(&argument.text),
+        }
     }
     line
 }
 
+/// Names that Falco has for the path of one call or the other: each finds it, whatever it is called there.
+const PATH_NAMES: [&str; 4] = ["path", "name", "filename", "pathname"];
+
 /// One by name, or by number from 0.
 pub(super) fn one<'a>(view: &View<'_>, key: &str, raw: bool) -> Lookup<'a> {
-    let mut list = arguments(view).into_iter();
+    let list = arguments(view);
     let found = match key.parse::<usize>() {
-        Ok(n) => list.nth(n),
-        Err(_) => list.find(|a| a.name == key || (a.name == "name" && key == "path")),
+        Ok(n) => list.into_iter().nth(n),
+        Err(_) => {
+            let exact = list.iter().position(|a| a.name == key);
+            let other = || list.iter().position(|a| PATH_NAMES.contains(&a.name));
+            let may_be_other = PATH_NAMES.contains(&key) && has_one_path(view.record.header.event_type);
+            let at = exact.or_else(|| if may_be_other { other() } else { None });
+            at.and_then(|at| list.into_iter().nth(at))
+        }
     };
     match found {
         None => Lookup::Missing,
         Some(Argument { number: Some(n), .. }) if raw => Lookup::Value(Value::Int(n)),
+        Some(Argument { raw: Some(given), .. }) if raw => given.into(),
         Some(argument) => argument.text.into(),
     }
+}
+
+fn has_one_path(event_type: EventType) -> bool {
+    event_type.hook() == engine::event::Hook::Open || calls::has_one_path(event_type)
 }

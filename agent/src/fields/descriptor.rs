@@ -1,14 +1,21 @@
-//! fd.* and fs.path.*: what was opened or connected.
-use super::View;
+//! fd.*: what a call opened, connected, made or was given. Files here, sockets in `socket`.
+use super::{
+    View, paths,
+    paths::{cut, split},
+    socket::Socket,
+};
 use crate::{
     container::HOST_ID,
-    probe::record::{Body, Connect, Layer, Open},
+    probe::record::{Body, Call, CallFile, Layer, Open},
 };
+use agent_abi::call::{self as table, NONE, RESULT, Recipe, TYPES};
 use engine::{
     field::Field,
     value::{Lookup, Value},
 };
-use std::{borrow::Cow, net::IpAddr};
+use std::borrow::Cow;
+
+static RECIPES: [Recipe; TYPES] = table::recipes();
 
 fn truth(b: bool) -> Lookup<'static> {
     Lookup::Value(Value::Bool(b))
@@ -16,176 +23,192 @@ fn truth(b: bool) -> Lookup<'static> {
 fn int(n: impl Into<i64>) -> Lookup<'static> {
     Lookup::Value(Value::Int(n.into()))
 }
-fn bytes<'a>(b: Cow<'a, [u8]>) -> Lookup<'a> {
-    Lookup::Value(Value::Str(b))
+fn some(path: Option<Cow<'_, [u8]>>) -> Lookup<'_> {
+    path.map_or(Lookup::Missing, |p| Lookup::Value(Value::Str(p)))
 }
 
 pub(super) fn lookup<'a>(view: &'a View<'_>, field: Field) -> Option<Lookup<'a>> {
     // Rows of other classes are told apart before any path is made.
-    let name = field.def().name;
-    if !(name.starts_with("fd") || name.starts_with("fs.") || field == Field::EvtAbspath) {
+    if !field.def().name.starts_with("fd") {
         return None;
     }
+    Some(match (field, &view.record.body) {
+        (Field::FdNum, _) => number(view).map_or(Lookup::Missing, int),
+        (Field::FdUid, _) => match number(view) {
+            Some(fd) => format!("{}.{fd}", view.process.key.pid).into(),
+            None => Lookup::Missing,
+        },
+        (Field::FdContainername, body) => name(view, body).map_or(Lookup::Missing, |n| in_container(view, &n)),
+        (_, Body::Open(open)) => opened(view, open, field),
+        (_, Body::Connect(connect)) => Socket::of_connect(connect).field(field).unwrap_or(Lookup::Missing),
+        (_, Body::Call(call)) => match (Socket::of_call(call, view.record.header.hook), &call.file) {
+            (Some(socket), _) => socket.field(field).unwrap_or(Lookup::Missing),
+            (None, Some(file)) => found(view, file, field),
+            (None, None) => Lookup::Missing,
+        },
+        _ => Lookup::Missing,
+    })
+}
+
+/// fd.num: negative when a call that makes one failed.
+fn number(view: &View<'_>) -> Option<i64> {
     match &view.record.body {
-        Body::Open(open) => file(view, open, field),
-        Body::Connect(connect) => socket(view, connect, field),
-        _ => Some(Lookup::Missing),
+        Body::Open(open) => Some(open.ret),
+        Body::Connect(connect) => Some(i64::from(connect.fd)),
+        Body::Call(call) => called(view, call),
+        _ => None,
     }
 }
 
-fn file<'a>(view: &'a View<'_>, open: &'a Open<'a>, field: Field) -> Option<Lookup<'a>> {
-    let path = || absolute(open, &view.process.cwd);
-    let some = |path: Option<Cow<'a, [u8]>>| path.map_or(Lookup::Missing, bytes);
+/// The descriptor that a call is about, whether or not there was one with that number.
+fn called(view: &View<'_>, call: &Call<'_>) -> Option<i64> {
+    let recipe = RECIPES.get(view.record.header.event_type as usize)?;
+    match (call.fd, recipe.fd) {
+        (Some(fd), _) => Some(i64::from(fd)),
+        (None, NONE) => None,
+        (None, RESULT) => Some(call.ret),
+        #[allow(clippy::cast_possible_truncation, reason = "a descriptor is the argument's lower half")]
+        (None, n) => call.args.get(usize::from(n)).map(|fd| i64::from(*fd as i32)),
+    }
+}
+
+/// fd.name.
+fn name<'a>(view: &'a View<'_>, body: &'a Body<'a>) -> Option<Cow<'a, [u8]>> {
+    match body {
+        Body::Open(open) => paths::of_open(open, &view.process.cwd),
+        Body::Connect(connect) => Socket::of_connect(connect).name().map(Cow::Owned),
+        Body::Call(call) => match (Socket::of_call(call, view.record.header.hook), &call.file) {
+            (Some(socket), _) => socket.name().map(Cow::Owned),
+            (None, Some(file)) => Some(Kind::of(file).name(file)),
+            (None, None) => None,
+        },
+        _ => None,
+    }
+}
+
+/// fd.type of a call's descriptor.
+pub(super) fn kind(view: &View<'_>) -> Option<&'static str> {
+    let Body::Call(call) = &view.record.body else { return None };
+    match (Socket::of_call(call, view.record.header.hook), &call.file) {
+        (Some(socket), _) => socket.kind().0,
+        (None, file) => file.as_ref().map(|file| Kind::of(file).name),
+    }
+}
+
+/// What a call on a path is about, too: fchmod and fchown have a descriptor instead.
+pub(super) fn file_path<'a>(call: &Call<'a>) -> Option<Cow<'a, [u8]>> {
+    call.file.as_ref().map(|file| Kind::of(file).name(file))
+}
+
+fn opened<'a>(view: &'a View<'_>, open: &'a Open<'a>, field: Field) -> Lookup<'a> {
+    let path = || paths::of_open(open, &view.process.cwd);
     // Falco tells directories by the flag.
     let directory = open.flags.cast_signed() & libc::O_DIRECTORY != 0;
     let resolved = |lookup| if open.resolved { lookup } else { Lookup::Missing };
-    Some(match field {
-        Field::FdNum => int(open.ret),
+    match field {
         Field::FdType => if directory { "directory" } else { "file" }.into(),
         Field::FdTypechar => if directory { "d" } else { "f" }.into(),
-        Field::FdName | Field::FsPathName | Field::EvtAbspath => some(path()),
-        Field::FdNameraw | Field::FsPathNameraw => open.path.into(),
-        Field::FdDirectory => some(path().map(|p| cut(p, |p| split(p).0))),
-        Field::FdFilename => some(path().map(|p| cut(p, |p| split(p).1))),
-        Field::FdUid => uid(view, open.ret),
-        Field::FdContainername => path().map_or(Lookup::Missing, |p| in_container(view, &p)),
-        Field::FdContainerdirectory => path().map_or(Lookup::Missing, |p| in_container(view, &p[split(&p).0])),
-        Field::FdDev => resolved(int(open.dev)),
-        Field::FdDevMajor => resolved(int(major(open.dev))),
-        Field::FdDevMinor => resolved(int(minor(open.dev))),
-        Field::FdIno => resolved(int(i64::try_from(open.ino).unwrap_or(i64::MAX))),
-        Field::FdIsUpperLayer => resolved(truth(open.layer == Layer::Upper)),
-        Field::FdIsLowerLayer => resolved(truth(open.layer == Layer::Lower)),
+        Field::FdNameraw => open.path.into(),
+        Field::FdName | Field::FdDirectory | Field::FdFilename | Field::FdContainerdirectory => {
+            of_path(view, path(), field)
+        }
+        _ => resolved(of_inode(open.dev, open.ino, open.layer, field)),
+    }
+}
+
+fn found<'a>(view: &'a View<'_>, file: &CallFile<'a>, field: Field) -> Lookup<'a> {
+    let kind = Kind::of(file);
+    match field {
+        Field::FdType => kind.name.into(),
+        Field::FdTypechar => kind.letter.into(),
+        Field::FdName => some(Some(kind.name(file))),
+        Field::FdNameraw => file.path.into(),
+        Field::FdDirectory | Field::FdFilename | Field::FdContainerdirectory if kind.has_path => {
+            of_path(view, Some(Cow::Borrowed(file.path)), field)
+        }
+        _ => of_inode(file.dev, file.ino, file.layer, field),
+    }
+}
+
+/// Fields that are a file's path or a part of it.
+fn of_path<'a>(view: &'a View<'_>, path: Option<Cow<'a, [u8]>>, field: Field) -> Lookup<'a> {
+    match field {
+        Field::FdName => some(path),
+        Field::FdDirectory => some(path.map(|p| cut(p, |p| split(p).0))),
+        Field::FdFilename => some(path.map(|p| cut(p, |p| split(p).1))),
+        _ => path.map_or(Lookup::Missing, |p| in_container(view, &p[split(&p).0])),
+    }
+}
+
+/// Fields that an inode has.
+fn of_inode(dev: u32, ino: u64, layer: Layer, field: Field) -> Lookup<'static> {
+    match field {
+        Field::FdDev => int(dev),
+        Field::FdDevMajor => int(major(dev)),
+        Field::FdDevMinor => int(minor(dev)),
+        Field::FdIno => int(i64::try_from(ino).unwrap_or(i64::MAX)),
+        Field::FdIsUpperLayer => truth(layer == Layer::Upper),
+        Field::FdIsLowerLayer => truth(layer == Layer::Lower),
         _ => Lookup::Missing,
-    })
-}
-
-fn socket<'a>(view: &'a View<'_>, c: &'a Connect<'a>, field: Field) -> Option<Lookup<'a>> {
-    let (local, remote) = (c.local_addr.map(|a| a.to_canonical()), c.addr.map(|a| a.to_canonical()));
-    let ip = |a: Option<IpAddr>| a.map_or(Lookup::Missing, |a| Lookup::Value(Value::Ip(a)));
-    let port = |is: bool, p: u16| if is { Lookup::Value(Value::Uint(u64::from(p))) } else { Lookup::Missing };
-    let unix = i32::from(c.family) == libc::AF_UNIX;
-    let kind = match remote {
-        Some(IpAddr::V4(_)) => Some(("ipv4", "4", "ip")),
-        Some(IpAddr::V6(_)) => Some(("ipv6", "6", "ip")),
-        None if unix => Some(("unix", "u", "unix")),
-        None => None,
-    };
-    let either = |a: Lookup<'a>, b: Lookup<'a>| {
-        let value = |l| if let Lookup::Value(v) = l { Some(v) } else { None };
-        let values: Vec<_> = [a, b].into_iter().filter_map(value).collect();
-        if values.is_empty() { Lookup::Missing } else { Lookup::Value(Value::List(values)) }
-    };
-    Some(match field {
-        Field::FdNum => int(c.fd),
-        Field::FdType => kind.map(|k| k.0).into(),
-        Field::FdTypechar => kind.map(|k| k.1).into(),
-        Field::FdSockfamily => kind.map(|k| k.2).into(),
-        Field::FdName => connection_name(c).into(),
-        Field::FdUid => uid(view, i64::from(c.fd)),
-        Field::FdContainername => connection_name(c).map_or(Lookup::Missing, |n| in_container(view, &n)),
-        Field::FdIp | Field::FdNet => either(ip(local), ip(remote)),
-        Field::FdCip | Field::FdLip | Field::FdCnet | Field::FdLnet => ip(local),
-        Field::FdSip | Field::FdRip | Field::FdSnet | Field::FdRnet => ip(remote),
-        Field::FdPort => either(port(local.is_some(), c.local_port), port(remote.is_some(), c.port)),
-        Field::FdCport | Field::FdLport => port(local.is_some(), c.local_port),
-        Field::FdSport | Field::FdRport => port(remote.is_some(), c.port),
-        Field::FdL4proto => match i32::from(c.l4proto) {
-            libc::IPPROTO_TCP => "tcp".into(),
-            libc::IPPROTO_UDP => "udp".into(),
-            libc::IPPROTO_ICMP | libc::IPPROTO_ICMPV6 => "icmp".into(),
-            libc::IPPROTO_RAW => "raw".into(),
-            _ => Lookup::Missing,
-        },
-        Field::FdIsServer => truth(false),
-        Field::FdConnected => truth(c.ret == 0),
-        Field::FdNameChanged => truth(true),
-        _ => Lookup::Missing,
-    })
-}
-
-/// `client:port->server:port`, or the path of a unix socket (`@` stands for the NUL of an abstract name).
-pub(super) fn connection_name(c: &Connect<'_>) -> Option<Vec<u8>> {
-    if c.addr.is_none() {
-        return remote_name(c);
-    }
-    let mut name = c.local_addr.map_or_else(Vec::new, |a| end(a, c.local_port).into_bytes());
-    name.extend_from_slice(b"->");
-    name.extend(remote_name(c)?);
-    Some(name)
-}
-
-/// The destination alone.
-pub(super) fn remote_name(c: &Connect<'_>) -> Option<Vec<u8>> {
-    match c.addr {
-        Some(addr) => Some(end(addr, c.port).into_bytes()),
-        None if c.unix_path.is_empty() => None,
-        None => Some(match c.unix_path {
-            [0, rest @ ..] => [b"@", rest].concat(),
-            path => path.to_vec(),
-        }),
     }
 }
 
-fn end(addr: IpAddr, port: u16) -> String {
-    format!("{}:{port}", addr.to_canonical())
+/// What kind of file is behind a descriptor, by Falco's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind {
+    name: &'static str,
+    letter: &'static str,
+    /// Its name is a path.
+    has_path: bool,
 }
 
-/// Without links resolved where the kernel did not: `.`, `..` and doubled slashes are taken out of the text.
-fn absolute<'a>(open: &Open<'a>, cwd: &[u8]) -> Option<Cow<'a, [u8]>> {
-    if open.resolved {
-        return Some(Cow::Borrowed(open.path));
-    }
-    if open.path.is_empty() {
-        return None;
-    }
-    let base = match open.path {
-        [b'/', ..] => &[][..],
-        _ if open.base.starts_with(b"/") => open.base,
-        _ if open.base.is_empty() && open.dirfd == libc::AT_FDCWD && cwd.starts_with(b"/") => cwd,
-        _ => return None,
-    };
-    Some(Cow::Owned(normalize(base, open.path)))
-}
+/// Names of the kernel's anonymous inodes (`anon_inode_getfile` and the like), as they stand in their dentries.
+const ANONYMOUS: [(&str, &str, &str); 12] = [
+    ("[eventpoll]", "eventpoll", "l"),
+    ("[eventfd]", "event", "e"),
+    ("[signalfd]", "signalfd", "s"),
+    ("[timerfd]", "timerfd", "t"),
+    ("[userfaultfd]", "userfaultfd", "u"),
+    ("[io_uring]", "io_uring", "r"),
+    ("[pidfd]", "pidfd", "P"),
+    ("inotify", "inotify", "i"),
+    ("bpf-map", "bpf", "b"),
+    ("bpf-prog", "bpf", "b"),
+    ("bpf_link", "bpf", "b"),
+    ("btf", "bpf", "b"),
+];
 
-fn normalize(base: &[u8], path: &[u8]) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in base.split(|b| *b == b'/').chain(path.split(|b| *b == b'/')) {
-        match part {
-            b"" | b"." => {}
-            b".." => drop(parts.pop()),
-            _ => parts.push(part),
+impl Kind {
+    fn of(file: &CallFile<'_>) -> Self {
+        let kind = |name, letter, has_path| Self { name, letter, has_path };
+        let format = u32::from(file.mode) & libc::S_IFMT;
+        match format {
+            libc::S_IFDIR => return kind("directory", "d", true),
+            libc::S_IFIFO => return kind("pipe", "p", file.path.get(1..).is_some_and(|p| p.contains(&b'/'))),
+            _ => {}
+        }
+        // Pseudo files hang on no mount: their path is one part. They have no format, or since Linux 6.15 a regular one.
+        if matches!(format, 0 | libc::S_IFREG)
+            && let Some(name) = file.path.strip_prefix(b"/").filter(|n| !n.contains(&b'/'))
+        {
+            if name.starts_with(b"memfd:") {
+                return kind("memfd", "m", false);
+            }
+            if let Some((_, name, letter)) = ANONYMOUS.iter().find(|(n, ..)| n.as_bytes() == name) {
+                return kind(name, letter, false);
+            }
+        }
+        kind("file", "f", true)
+    }
+
+    /// fd.name.
+    fn name<'a>(self, file: &CallFile<'a>) -> Cow<'a, [u8]> {
+        match (self.has_path, self.letter) {
+            (true, _) => Cow::Borrowed(file.path),
+            (false, "p") => Cow::Owned(format!("pipe:[{}]", file.ino).into_bytes()),
+            (false, _) => Cow::Borrowed(file.path.strip_prefix(b"/").unwrap_or(file.path)),
         }
     }
-    let mut whole = Vec::with_capacity(base.len() + path.len() + 1);
-    for part in parts {
-        whole.push(b'/');
-        whole.extend_from_slice(part);
-    }
-    if whole.is_empty() {
-        whole.push(b'/');
-    }
-    whole
-}
-
-/// Where the directory part and the last part lie. The directory of `/x` is `/`.
-fn split(path: &[u8]) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
-    match path.iter().rposition(|b| *b == b'/') {
-        Some(at) => (0..at.max(1), at + 1..path.len()),
-        None => (0..0, 0..path.len()),
-    }
-}
-
-fn cut(path: Cow<'_, [u8]>, range: impl FnOnce(&[u8]) -> std::ops::Range<usize>) -> Cow<'_, [u8]> {
-    let range = range(&path);
-    match path {
-        Cow::Borrowed(b) => Cow::Borrowed(&b[range]),
-        Cow::Owned(b) => Cow::Owned(b[range].to_vec()),
-    }
-}
-
-fn uid<'a>(view: &View<'_>, fd: i64) -> Lookup<'a> {
-    format!("{}.{fd}", view.process.key.pid).into()
 }
 
 fn in_container<'a>(view: &View<'_>, name: &[u8]) -> Lookup<'a> {
@@ -203,17 +226,9 @@ fn minor(dev: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn paths_are_made_absolute() {
-        assert_eq!(normalize(b"/home/ada", b"../bob/./x//y"), b"/home/bob/x/y");
-        assert_eq!(normalize(b"", b"/../.."), b"/");
-        assert_eq!(split(b"/etc/shadow"), (0..4, 5..11));
-        assert_eq!(split(b"/x"), (0..1, 1..2));
-    }
+    use rstest::rstest;
 
     #[test]
     fn device_numbers_come_apart_as_in_stat() {
@@ -223,13 +238,28 @@ mod tests {
         assert_eq!((major(dev), minor(dev)), (1, 3));
     }
 
-    proptest! {
-        #[test]
-        fn normal_paths_stay_normal(path in "[a./]{0,40}") {
-            let once = normalize(b"/b", path.as_bytes());
-            prop_assert_eq!(normalize(b"", &once), once.clone());
-            prop_assert!(once.starts_with(b"/"));
-            prop_assert!(!once.split(|b| *b == b'/').any(|p| p == b".." || p == b"."));
-        }
+    #[rstest]
+    #[case(libc::S_IFREG, "/etc/shadow", "file", "f", "/etc/shadow")]
+    #[case(libc::S_IFCHR, "/dev/null", "file", "f", "/dev/null")]
+    #[case(libc::S_IFDIR, "/proc", "directory", "d", "/proc")]
+    #[case(libc::S_IFIFO, "/", "pipe", "p", "pipe:[7]")]
+    #[case(libc::S_IFIFO, "/run/initctl", "pipe", "p", "/run/initctl")]
+    #[case(libc::S_IFREG, "/memfd:x", "memfd", "m", "memfd:x")]
+    #[case(0, "/[eventpoll]", "eventpoll", "l", "[eventpoll]")]
+    #[case(libc::S_IFREG, "/[io_uring]", "io_uring", "r", "[io_uring]")]
+    #[case(0, "/bpf-prog", "bpf", "b", "bpf-prog")]
+    #[case(libc::S_IFREG, "/tmp/bpf-prog", "file", "f", "/tmp/bpf-prog")]
+    fn kinds_of_files(
+        #[case] format: u32,
+        #[case] path: &str,
+        #[case] kind: &str,
+        #[case] letter: &str,
+        #[case] name: &str,
+    ) {
+        let mode = u16::try_from(format | 0o600).unwrap();
+        let file = CallFile { path: path.as_bytes(), mode, dev: 1, ino: 7, layer: Layer::None };
+        let of = Kind::of(&file);
+        assert_eq!((of.name, of.letter), (kind, letter));
+        assert_eq!(of.name(&file).as_ref(), name.as_bytes());
     }
 }

@@ -1,8 +1,8 @@
-//! evt.*: what every event has, and what opens alone have.
-use super::{View, args, names::errno};
+//! evt.*: what every event has, and what opens alone have; paths are in `fspath`.
+use super::{View, args, descriptor, names::errno};
 use crate::probe::record::{Body, Open};
 use engine::{
-    event::EventType,
+    event::{EventType, Hook},
     field::{Arg, Field},
     value::{Lookup, Value},
 };
@@ -49,11 +49,7 @@ pub(super) fn lookup<'a>(view: &'a View<'_>, field: Field, arg: Option<&Arg>) ->
         Field::EvtTypeIs => uint(u64::from(header.event_type.as_str() == key())),
         Field::SyscallType if header.event_type == EventType::Procexit => Lookup::Missing,
         Field::SyscallType => header.event_type.as_str().into(),
-        Field::EvtCategory => match &view.record.body {
-            Body::Open(_) => "file".into(),
-            Body::Connect(_) => "net".into(),
-            _ => "process".into(),
-        },
+        Field::EvtCategory => category(view).into(),
         Field::EvtCpu => number(i64::from(header.cpu)),
         Field::EvtArgs | Field::EvtInfo => args::all(view).into(),
         Field::EvtArg => args::one(view, key(), false),
@@ -65,16 +61,16 @@ pub(super) fn lookup<'a>(view: &'a View<'_>, field: Field, arg: Option<&Arg>) ->
         },
         Field::EvtRawres => view.result().map_or(Lookup::Missing, number),
         Field::EvtFailed => truth(failed),
-        Field::EvtIsIo | Field::EvtIsIoRead | Field::EvtIsIoWrite | Field::EvtIsWait | Field::EvtIsAsync => {
-            truth(false)
-        }
+        Field::EvtIsIo | Field::EvtIsIoWrite => truth(is_write(header.event_type)),
+        Field::EvtIsIoRead | Field::EvtIsWait | Field::EvtIsAsync => truth(false),
+        Field::EvtIoDir if is_write(header.event_type) => "W".into(),
+        Field::EvtIoDir => Lookup::Missing,
         Field::EvtCount | Field::EvtCountExit => uint(1),
         Field::EvtCountError => uint(u64::from(failed)),
-        Field::EvtCountErrorFile => uint(u64::from(failed && matches!(view.record.body, Body::Open(_)))),
-        Field::EvtCountErrorNet => uint(u64::from(failed && matches!(view.record.body, Body::Connect(_)))),
-        Field::EvtCountErrorOther => {
-            uint(u64::from(failed && !matches!(view.record.body, Body::Open(_) | Body::Connect(_))))
-        }
+        Field::EvtCountErrorFile => uint(u64::from(failed && category(view) == "file")),
+        Field::EvtCountErrorNet => uint(u64::from(failed && category(view) == "net")),
+        Field::EvtCountErrorMemory => uint(u64::from(failed && category(view) == "memory")),
+        Field::EvtCountErrorOther => uint(u64::from(failed && !matches!(category(view), "file" | "net" | "memory"))),
         Field::EvtSource => "syscall".into(),
         Field::EvtHostname | Field::K8sNodeName => view.around.node.into(),
         Field::EyasTruncated => truth(header.truncated || view.process.exec.truncated),
@@ -84,6 +80,41 @@ pub(super) fn lookup<'a>(view: &'a View<'_>, field: Field, arg: Option<&Arg>) ->
         }
         _ => return None,
     })
+}
+
+/// The kind of call by Falco's event table; of calls on any descriptor by what is behind it.
+fn category(view: &View<'_>) -> &'static str {
+    match view.record.header.event_type.hook() {
+        Hook::Open
+        | Hook::Unlink
+        | Hook::Rename
+        | Hook::Link
+        | Hook::Chmod
+        | Hook::Chown
+        | Hook::Mkdir
+        | Hook::Mount
+        | Hook::Userfaultfd => "file",
+        Hook::Connect | Hook::Accept | Hook::Bind | Hook::Listen | Hook::Socket => "net",
+        Hook::Exec | Hook::Fork | Hook::Exit | Hook::Root | Hook::Capset | Hook::Ptrace | Hook::Namespace => "process",
+        Hook::Setid => "user",
+        Hook::Pipe | Hook::Vm => "ipc",
+        Hook::Memfd => "memory",
+        Hook::Signal => "signal",
+        Hook::Prctl => "system",
+        Hook::Module | Hook::Bpf | Hook::IoUring => "other",
+        Hook::Send | Hook::Dup | Hook::Splice => match descriptor::kind(view) {
+            Some("file" | "directory") => "file",
+            Some("ipv4" | "ipv6" | "unix" | "netlink") => "net",
+            Some("pipe" | "event" | "signalfd" | "eventpoll" | "inotify" | "timerfd" | "userfaultfd" | "memfd") => {
+                "ipc"
+            }
+            _ => "other",
+        },
+    }
+}
+
+fn is_write(event_type: EventType) -> bool {
+    event_type.hook() == Hook::Send || event_type == EventType::Sendfile
 }
 
 fn open_is(open: &Open<'_>, field: Field, event_type: EventType) -> bool {

@@ -1,16 +1,22 @@
 //! Values of fields: [`engine::event::Event`] over a record and the state around it.
 //!
-//! One file per class of fields: `event` (evt), `args` (evt.arg), `process` (proc, thread), `descriptor` (fd, fs), `user`
-//! (user, group), `container` (container, k8s). Each answers `None` for fields that are not its own; a test walks the
-//! catalogue and fails when a field that is said to be supplied is nobody's.
+//! One file per class of fields: `event` (evt), `args` and `calls` (evt.arg), `process` (proc, thread), `descriptor` and
+//! `socket` (fd), `fspath` (fs, evt.abspath), `user` (user, group), `container` (container, k8s); `names`, `flags` and `paths`
+//! help them. Each answers `None` for fields that are not its own; a test walks the catalogue and fails when a field that is
+//! said to be supplied is nobody's, or one that is not is somebody's.
 //!
 //! Invariant: asking costs nothing until asked; what can be borrowed from record, process or pod is.
 mod args;
+mod calls;
 mod container;
 mod descriptor;
 mod event;
+mod flags;
+mod fspath;
 mod names;
+mod paths;
 mod process;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -118,6 +124,7 @@ impl<'a> View<'a> {
     fn lookup(&self, field: Field, arg: Option<&Arg>) -> Option<Lookup<'_>> {
         process::lookup(self, field, arg)
             .or_else(|| descriptor::lookup(self, field))
+            .or_else(|| fspath::lookup(self, field, arg))
             .or_else(|| container::lookup(self, field, arg))
             .or_else(|| event::lookup(self, field, arg))
             .or_else(|| user::lookup(self, field))

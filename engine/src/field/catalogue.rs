@@ -9,9 +9,67 @@ use super::{
     FieldDef,
     Kind::{Bool, Bytes, Clock, Duration, Dyn, Float, Int, Ip, Net, Port, Text, Time, Uint},
     Many::{Any, One, Set},
+    Supply,
     Supply::{By, Container, Event, Nobody, Pod, Process, User},
 };
-use crate::event::Hook::{Connect, Open};
+use crate::event::Hook::{
+    Accept, Bind, Bpf, Chmod, Chown, Connect, Dup, IoUring, Link, Listen, Memfd, Mkdir, Module, Mount, Namespace, Open,
+    Rename, Root, Send, Socket, Splice, Unlink, Userfaultfd,
+};
+
+/// Events with a descriptor of any kind. Those of the last row take one, which may be a file's or a socket's.
+const FD: Supply = By(&[
+    Open,
+    Connect,
+    Accept,
+    Socket,
+    Memfd,
+    Bpf,
+    Userfaultfd, //
+    Bind,
+    Listen,
+    Send,
+    Dup,
+    Chmod,
+    Chown,
+    Module,
+    Namespace,
+    IoUring,
+    Splice,
+]);
+/// Events that may have a file's descriptor.
+const FILE: Supply = By(&[
+    Open,
+    Memfd,
+    Bpf,
+    Userfaultfd, //
+    Bind,
+    Listen,
+    Send,
+    Dup,
+    Chmod,
+    Chown,
+    Module,
+    Namespace,
+    IoUring,
+    Splice,
+]);
+/// Events that may have a socket's descriptor.
+const SOCKET: Supply = By(&[
+    Connect, Accept, Socket, //
+    Bind, Listen, Send, Dup, Chmod, Chown, Module, Namespace, IoUring, Splice,
+]);
+/// Events that may have a socket's other end: bind has none.
+const PEER: Supply = By(&[
+    Connect, Accept, Socket, //
+    Listen, Send, Dup, Chmod, Chown, Module, Namespace, IoUring, Splice,
+]);
+/// Events of calls that are given a path.
+const PATH: Supply = By(&[Open, Unlink, Chmod, Chown, Mkdir, Mount, Root]);
+/// Events of calls that are given two paths.
+const PATHS: Supply = By(&[Rename, Link, Mount]);
+/// Events of calls that are given a path or two.
+const ANY_PATH: Supply = By(&[Open, Unlink, Chmod, Chown, Mkdir, Mount, Root, Rename, Link]);
 
 macro_rules! catalogue {
     ($( $variant:ident $name:literal $kind:ident $arg:ident $many:ident $supply:expr; $text:literal; )*) => {
@@ -54,7 +112,7 @@ catalogue! {
     EvtType "evt.type" Text No One Event; "Name of the event, such as openat.";
     EvtTypeIs "evt.type.is" Uint Key One Event; "1 when the event is of the type in the argument, else 0.";
     SyscallType "syscall.type" Text No One Event; "Name of the system call; missing for events that are none (procexit).";
-    EvtCategory "evt.category" Text No One Event; "Kind of event: file, net, process.";
+    EvtCategory "evt.category" Text No One Event; "Kind of event: file, net, process, user, ipc, memory, signal, system, other.";
     EvtCpu "evt.cpu" Int No One Event; "Processor that the event happened on.";
     EvtArgs "evt.args" Text No One Event; "All arguments, as `name=value` separated by spaces.";
     EvtArg "evt.arg" Text Key One Event; "One argument, by name or number: evt.arg.flags, evt.arg[0].";
@@ -73,10 +131,10 @@ catalogue! {
     EvtRes "evt.res" Text No One Event; "Result: SUCCESS, or the name of the error (ENOENT).";
     EvtRawres "evt.rawres" Int No One Event; "Result as a number; errors are negative.";
     EvtFailed "evt.failed" Bool No One Event; "The call returned an error.";
-    EvtIsIo "evt.is_io" Bool No One Event; "Reads or writes data (false for all events so far).";
+    EvtIsIo "evt.is_io" Bool No One Event; "Reads or writes data (true for sendto, sendmsg, sendmmsg and sendfile).";
     EvtIsIoRead "evt.is_io_read" Bool No One Event; "Reads data (false for all events so far).";
-    EvtIsIoWrite "evt.is_io_write" Bool No One Event; "Writes data (false for all events so far).";
-    EvtIoDir "evt.io_dir" Text No One Nobody; "R for reads, W for writes.";
+    EvtIsIoWrite "evt.is_io_write" Bool No One Event; "Writes data (true for sendto, sendmsg, sendmmsg and sendfile).";
+    EvtIoDir "evt.io_dir" Text No One By(&[Send, Splice]); "R for reads, W for writes (sendto, sendmsg, sendmmsg, sendfile).";
     EvtIsWait "evt.is_wait" Bool No One Event; "Waits, like sleep or poll (false for all events so far).";
     EvtWaitLatency "evt.wait_latency" Duration No One Nobody; "Time spent waiting.";
     EvtIsSyslog "evt.is_syslog" Bool No One Nobody; "A write to the system log.";
@@ -84,12 +142,12 @@ catalogue! {
     EvtCountError "evt.count.error" Uint No One Event; "1 when the call failed.";
     EvtCountErrorFile "evt.count.error.file" Uint No One Event; "1 when a call on a file failed.";
     EvtCountErrorNet "evt.count.error.net" Uint No One Event; "1 when a call on a socket failed.";
-    EvtCountErrorMemory "evt.count.error.memory" Uint No One Nobody; "1 when a call on memory failed.";
+    EvtCountErrorMemory "evt.count.error.memory" Uint No One Event; "1 when a call on memory failed (memfd_create).";
     EvtCountErrorOther "evt.count.error.other" Uint No One Event; "1 when another call failed.";
     EvtCountExit "evt.count.exit" Uint No One Event; "Always 1.";
     EvtCountProcinfo "evt.count.procinfo" Uint No One Nobody; "1 for process information events.";
     EvtCountThreadinfo "evt.count.threadinfo" Uint No One Nobody; "1 for thread information events.";
-    EvtAbspath "evt.abspath" Text OptKey One By(&[Open]); "Absolute path that the call was given, resolved against its directory.";
+    EvtAbspath "evt.abspath" Text OptKey One ANY_PATH; "Absolute path that the call was given, resolved against its directory; of two paths evt.abspath.src or evt.abspath.dst.";
     EvtIsOpenRead "evt.is_open_read" Bool No One By(&[Open]); "Opened for reading (O_RDONLY or O_RDWR).";
     EvtIsOpenWrite "evt.is_open_write" Bool No One By(&[Open]); "Opened for writing (O_WRONLY or O_RDWR).";
     EvtIsOpenExec "evt.is_open_exec" Bool No One By(&[Open]); "Created with an execute bit in its mode.";
@@ -203,58 +261,58 @@ catalogue! {
     ThreadVmsizeB "thread.vmsize.b" Uint No One Nobody; "Virtual memory in bytes, main thread only.";
     ThreadVmrssB "thread.vmrss.b" Uint No One Nobody; "Resident memory in bytes, main thread only.";
 
-    FdNum "fd.num" Int No One By(&[Open, Connect]); "File descriptor; negative when the call failed.";
-    FdType "fd.type" Text No One By(&[Open, Connect]); "Type of descriptor: file, directory, ipv4, ipv6, unix.";
-    FdTypechar "fd.typechar" Text No One By(&[Open, Connect]); "Type in one letter: f file, d directory (opened with O_DIRECTORY), 4 IPv4, 6 IPv6, u unix.";
-    FdName "fd.name" Text No One By(&[Open, Connect]); "Absolute path of a file; `client:port->server:port` of a connection; path of a unix socket.";
-    FdNameraw "fd.nameraw" Text No One By(&[Open]); "Path as the call gave it.";
-    FdDirectory "fd.directory" Text No One By(&[Open]); "Directory part of fd.name.";
-    FdFilename "fd.filename" Text No One By(&[Open]); "Last part of fd.name.";
-    FdIp "fd.ip" Ip No Any By(&[Connect]); "Address of either end.";
-    FdCip "fd.cip" Ip No One By(&[Connect]); "Address of the client.";
-    FdSip "fd.sip" Ip No One By(&[Connect]); "Address of the server.";
-    FdLip "fd.lip" Ip No One By(&[Connect]); "Local address.";
-    FdRip "fd.rip" Ip No One By(&[Connect]); "Remote address.";
-    FdPort "fd.port" Port No Any By(&[Connect]); "Port of either end.";
-    FdCport "fd.cport" Port No One By(&[Connect]); "Port of the client.";
-    FdSport "fd.sport" Port No One By(&[Connect]); "Port of the server.";
-    FdLport "fd.lport" Port No One By(&[Connect]); "Local port.";
-    FdRport "fd.rport" Port No One By(&[Connect]); "Remote port.";
-    FdL4proto "fd.l4proto" Text No One By(&[Connect]); "Protocol: tcp, udp, icmp, raw.";
-    FdSockfamily "fd.sockfamily" Text No One By(&[Connect]); "Family of the socket: ip or unix.";
-    FdIsServer "fd.is_server" Bool No One By(&[Connect]); "This process is the server (false for connect).";
-    FdUid "fd.uid" Text No One By(&[Open, Connect]); "Process id and descriptor, as `pid.fd`: names the descriptor on the node.";
-    FdContainername "fd.containername" Text No One By(&[Open, Connect]); "container.id and fd.name, as `id:name`.";
-    FdContainerdirectory "fd.containerdirectory" Text No One By(&[Open]); "container.id and fd.directory, as `id:directory`.";
+    FdNum "fd.num" Int No One FD; "File descriptor; negative when a call that makes one failed.";
+    FdType "fd.type" Text No One FD; "Type of descriptor: file, directory, ipv4, ipv6, unix, netlink, pipe, memfd, event, eventpoll, inotify, timerfd, signalfd, pidfd, bpf, userfaultfd, io_uring.";
+    FdTypechar "fd.typechar" Text No One FD; "Type in one letter: f file, d directory (of opens: with O_DIRECTORY), 4 IPv4, 6 IPv6, u unix or userfaultfd, n netlink, p pipe, m memfd, e event, l eventpoll, i inotify, t timerfd, s signalfd, P pidfd, b bpf, r io_uring, o other.";
+    FdName "fd.name" Text No One FD; "Absolute path of a file; `client:port->server:port` of a connection; own address of a socket that is only bound; path of a unix socket; `pipe:[inode]`, `memfd:name`, `[eventpoll]` and the like.";
+    FdNameraw "fd.nameraw" Text No One FILE; "Path as the call gave it; of a descriptor that it was given the file's own.";
+    FdDirectory "fd.directory" Text No One FILE; "Directory part of fd.name.";
+    FdFilename "fd.filename" Text No One FILE; "Last part of fd.name.";
+    FdIp "fd.ip" Ip No Any SOCKET; "Address of either end.";
+    FdCip "fd.cip" Ip No One PEER; "Address of the client: of accept the other end, of connect and sendto this one; of others it is guessed by the ports.";
+    FdSip "fd.sip" Ip No One SOCKET; "Address of the server: of accept, bind and listen this end, of connect and sendto the other one.";
+    FdLip "fd.lip" Ip No One SOCKET; "Local address.";
+    FdRip "fd.rip" Ip No One PEER; "Remote address.";
+    FdPort "fd.port" Port No Any SOCKET; "Port of either end.";
+    FdCport "fd.cport" Port No One PEER; "Port of the client.";
+    FdSport "fd.sport" Port No One SOCKET; "Port of the server.";
+    FdLport "fd.lport" Port No One SOCKET; "Local port.";
+    FdRport "fd.rport" Port No One PEER; "Remote port.";
+    FdL4proto "fd.l4proto" Text No One SOCKET; "Protocol: tcp, udp, icmp, raw.";
+    FdSockfamily "fd.sockfamily" Text No One SOCKET; "Family of the socket: ip or unix.";
+    FdIsServer "fd.is_server" Bool No One SOCKET; "This process is the server (accept, bind, listen; of a connected socket that was dup'ed by its port, below 32768).";
+    FdUid "fd.uid" Text No One FD; "Process id and descriptor, as `pid.fd`: names the descriptor on the node.";
+    FdContainername "fd.containername" Text No One FD; "container.id and fd.name, as `id:name`.";
+    FdContainerdirectory "fd.containerdirectory" Text No One FILE; "container.id and fd.directory, as `id:directory`.";
     FdProto "fd.proto" Port No Any Nobody; "Protocol by either port.";
     FdCproto "fd.cproto" Text No One Nobody; "Protocol by the client's port.";
     FdSproto "fd.sproto" Text No One Nobody; "Protocol by the server's port.";
     FdLproto "fd.lproto" Text No One Nobody; "Protocol by the local port.";
     FdRproto "fd.rproto" Text No One Nobody; "Protocol by the remote port.";
-    FdNet "fd.net" Net No Any By(&[Connect]); "Address of either end, compared with blocks (10.0.0.0/8).";
-    FdCnet "fd.cnet" Net No One By(&[Connect]); "Address of the client, compared with blocks.";
-    FdSnet "fd.snet" Net No One By(&[Connect]); "Address of the server, compared with blocks.";
-    FdLnet "fd.lnet" Net No One By(&[Connect]); "Local address, compared with blocks.";
-    FdRnet "fd.rnet" Net No One By(&[Connect]); "Remote address, compared with blocks.";
-    FdConnected "fd.connected" Bool No One By(&[Connect]); "The socket is connected (not refused, not in progress).";
-    FdNameChanged "fd.name_changed" Bool No One By(&[Connect]); "The event changed fd.name (true for connect).";
+    FdNet "fd.net" Net No Any SOCKET; "Address of either end, compared with blocks (10.0.0.0/8).";
+    FdCnet "fd.cnet" Net No One PEER; "Address of the client, compared with blocks.";
+    FdSnet "fd.snet" Net No One SOCKET; "Address of the server, compared with blocks.";
+    FdLnet "fd.lnet" Net No One SOCKET; "Local address, compared with blocks.";
+    FdRnet "fd.rnet" Net No One PEER; "Remote address, compared with blocks.";
+    FdConnected "fd.connected" Bool No One SOCKET; "The socket is connected (not refused, not in progress).";
+    FdNameChanged "fd.name_changed" Bool No One SOCKET; "The event gave the socket a name (connect, bind, sendto with an address).";
     FdCipName "fd.cip.name" Text No One Nobody; "Host name of the client.";
     FdSipName "fd.sip.name" Text No One Nobody; "Host name of the server.";
     FdLipName "fd.lip.name" Text No One Nobody; "Host name of the local end.";
     FdRipName "fd.rip.name" Text No One Nobody; "Host name of the remote end.";
-    FdDev "fd.dev" Int No One By(&[Open]); "Device number of the file.";
-    FdDevMajor "fd.dev.major" Int No One By(&[Open]); "Major device number of the file.";
-    FdDevMinor "fd.dev.minor" Int No One By(&[Open]); "Minor device number of the file.";
-    FdIno "fd.ino" Int No One By(&[Open]); "Inode number of the file.";
+    FdDev "fd.dev" Int No One FILE; "Device number of the file.";
+    FdDevMajor "fd.dev.major" Int No One FILE; "Major device number of the file.";
+    FdDevMinor "fd.dev.minor" Int No One FILE; "Minor device number of the file.";
+    FdIno "fd.ino" Int No One FILE; "Inode number of the file.";
     FdTypes "fd.types" Text OptIndex Set Nobody; "Types of all descriptors that the call was given.";
-    FdIsUpperLayer "fd.is_upper_layer" Bool No One By(&[Open]); "The file is in the overlay's upper layer, so not from the image.";
-    FdIsLowerLayer "fd.is_lower_layer" Bool No One By(&[Open]); "The file is in the overlay's lower layer, so from the image.";
-    FsPathName "fs.path.name" Text No One By(&[Open]); "Absolute path that the call acts on.";
-    FsPathNameraw "fs.path.nameraw" Text No One By(&[Open]); "Path as the call gave it.";
-    FsPathSource "fs.path.source" Text No One Nobody; "Absolute source path (rename, link).";
-    FsPathSourceraw "fs.path.sourceraw" Text No One Nobody; "Source path as the call gave it.";
-    FsPathTarget "fs.path.target" Text No One Nobody; "Absolute target path (rename, link).";
-    FsPathTargetraw "fs.path.targetraw" Text No One Nobody; "Target path as the call gave it.";
+    FdIsUpperLayer "fd.is_upper_layer" Bool No One FILE; "The file is in the overlay's upper layer, so not from the image.";
+    FdIsLowerLayer "fd.is_lower_layer" Bool No One FILE; "The file is in the overlay's lower layer, so from the image.";
+    FsPathName "fs.path.name" Text No One PATH; "Absolute path that the call acted on (unlink, chmod, mkdir, umount2 ...).";
+    FsPathNameraw "fs.path.nameraw" Text No One PATH; "The same as the call gave it.";
+    FsPathSource "fs.path.source" Text No One PATHS; "Absolute path that was renamed or mounted, or of the link that was made.";
+    FsPathSourceraw "fs.path.sourceraw" Text No One PATHS; "The same as the call gave it.";
+    FsPathTarget "fs.path.target" Text No One PATHS; "Absolute path after a rename, of a mount point, or that a link leads to.";
+    FsPathTargetraw "fs.path.targetraw" Text No One PATHS; "The same as the call gave it.";
     FdlistNums "fdlist.nums" Text No One Nobody; "Descriptors that poll was given.";
     FdlistNames "fdlist.names" Text No One Nobody; "Names of the descriptors that poll was given.";
     FdlistCips "fdlist.cips" Text No One Nobody; "Client addresses of the descriptors that poll was given.";

@@ -124,7 +124,7 @@ impl FieldRef {
             };
         }
         // `evt.arg.path` is `evt.arg[path]`.
-        for field in [Field::EvtArg, Field::EvtRawarg, Field::ThreadCgroup] {
+        for field in [Field::EvtArg, Field::EvtRawarg, Field::EvtAbspath, Field::ThreadCgroup] {
             let arg = text.strip_prefix(field.def().name).and_then(|rest| rest.strip_prefix('.'));
             if let Some(arg) = arg.filter(|a| !a.is_empty() && a.len() <= MAX_ARG) {
                 return Self::with_arg(field, arg);

@@ -25,7 +25,7 @@ fn condition(text: &str) -> Expr {
 #[case("proc.env[A] = b", "`proc.env[A] = b` was false: proc.env[A] has no value (no hook supplies it yet)")]
 #[case(
     "fd.sip = 10.0.0.1",
-    "`fd.sip = 10.0.0.1` was false: fd.sip has no value (only events of the hook connect have it)"
+    "`fd.sip = 10.0.0.1` was false: fd.sip has no value (only events of the hooks connect, accept, socket, bind, listen, send, dup, chmod, chown, module, namespace, io_uring, splice have it)"
 )]
 // `not` before a leaf is told with it; deeper ones say that they are below one.
 #[case("evt.type = open and not proc.name in (sh, cat)", "`not proc.name in (sh, cat)` was false: proc.name=cat")]

@@ -247,7 +247,8 @@ fn lacks(field: &FieldRef, event_type: Option<EventType>) -> Option<String> {
         (Supply::Nobody, _) => Some("no hook supplies it yet".to_owned()),
         (Supply::By(hooks), Some(event_type)) if !hooks.contains(&event_type.hook()) => {
             let hooks: Vec<_> = hooks.iter().map(|hook| hook.as_str()).collect();
-            Some(format!("only events of the hook {} have it", hooks.join(", ")))
+            let s = if hooks.len() == 1 { "" } else { "s" };
+            Some(format!("only events of the hook{s} {} have it", hooks.join(", ")))
         }
         _ => None,
     }
