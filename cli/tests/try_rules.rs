@@ -134,8 +134,8 @@ fn a_rule_is_explained() {
        10    all of                            macro opened of eyas-system/lib
         4      evt.type in (open, openat)      every event
         3      evt.is_open_read = true         hook open
-        3      fd.num >= 0                     hook open, connect
-        3    fd.name startswith /run/secrets/  hook open, connect
+        3      fd.num >= 0                     hook open, connect, accept, socket, memfd, bpf, userfaultfd, bind, listen, send, dup, chmod, chown, module, namespace, io_uring, splice
+        3    fd.name startswith /run/secrets/  hook open, connect, accept, socket, memfd, bpf, userfaultfd, bind, listen, send, dup, chmod, chown, module, namespace, io_uring, splice
         4    not proc.name in (backup, rsync)  list quiet; process table
 
     events     open, openat (hook open)
@@ -144,8 +144,8 @@ fn a_rule_is_explained() {
     field      evt.type          text: Name of the event, such as openat.
     field      evt.is_open_read  boolean: Opened for reading (O_RDONLY or O_RDWR).
     field      proc.name         text: Name of the process (the kernel's comm, at most 15 bytes).
-    field      fd.num            signed number: File descriptor; negative when the call failed.
-    field      fd.name           text: Absolute path of a file; `client:port->server:port` of a connection; path of a unix socket.
+    field      fd.num            signed number: File descriptor; negative when a call that makes one failed.
+    field      fd.name           text: Absolute path of a file; `client:port->server:port` of a connection; own address of a socket that is only bound; path of a unix socket; `pipe:[inode]`, `memfd:name`, `[eventpoll]` and the like.
     exception  eyas-system/payment: where proc.name glob anyof (payment)
     ");
 }
@@ -177,8 +177,8 @@ fn an_event_is_explained_by_the_part_that_decided() {
     field      evt.type          text: Name of the event, such as openat.
     field      evt.is_open_read  boolean: Opened for reading (O_RDONLY or O_RDWR).
     field      proc.name         text: Name of the process (the kernel's comm, at most 15 bytes).
-    field      fd.num            signed number: File descriptor; negative when the call failed.
-    field      fd.name           text: Absolute path of a file; `client:port->server:port` of a connection; path of a unix socket.
+    field      fd.num            signed number: File descriptor; negative when a call that makes one failed.
+    field      fd.name           text: Absolute path of a file; `client:port->server:port` of a connection; own address of a socket that is only bound; path of a unix socket; `pipe:[inode]`, `memfd:name`, `[eventpoll]` and the like.
     exception  eyas-system/payment: where proc.name glob anyof (payment)
     ");
     let first = |event: &str| explain(event).lines().nth(2).unwrap_or_default().to_owned();

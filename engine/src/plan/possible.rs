@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn the_types_are_those_that_a_plan_has() {
         let (mut all, mut some, mut none) = (0, 0, 0);
-        for seed in 1..600 {
+        for seed in 1..200 {
             let condition = generate::condition(&mut Rng(seed), &[], 3);
             let by_plan = |event_type: &EventType| {
                 let known = Known { event_type: Some(*event_type), open_class: None };
@@ -103,7 +103,7 @@ mod tests {
                 _ => some += 1,
             }
         }
-        assert!(all > 15 && some > 15 && none > 15, "{all} {some} {none}");
+        assert!(all > 4 && some > 4 && none > 4, "{all} {some} {none}");
     }
 
     #[test]
