@@ -59,7 +59,13 @@ pub fn origin(pid_tgid: u64) -> Option<Origin> {
     (setting!(features) & feature::EXCLUDE_OWN == 0).then_some(Origin { nonce: 0 })
 }
 
-/// The same for a process' exec and exit: a child of the thread that sets off canaries is one.
+/// Whether the current thread sets off canaries.
+#[inline(always)]
+pub fn is_canary(pid_tgid: u64) -> bool {
+    (pid_tgid >> 32) as u32 == setting!(own_tgid) && canary().is_some_and(|c| c.tid == pid_tgid as u32)
+}
+
+/// [`origin`] for a process' exec and exit: a child of the thread that sets off canaries is one.
 #[inline(always)]
 pub fn origin_of_child(task: Ptr, pid_tgid: u64) -> Option<Origin> {
     let parent = member!(Ptr, task, task_real_parent);

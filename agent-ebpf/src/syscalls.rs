@@ -32,7 +32,8 @@ fn try_exit(regs: Ptr, nr: u64, ret: i64, event_type: u8, compat: bool) -> Optio
     // SAFETY: takes nothing.
     let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
     let force = emit::filter()?;
-    if !emit::wants_type(force.filter, event_type) {
+    // The call that proves a hook need not be of a type that somebody wants.
+    if !emit::wants_type(force.filter, event_type) && !(emit::wants(force.filter, hook) && emit::is_canary(pid_tgid)) {
         return None;
     }
     let origin = emit::origin(pid_tgid)?;
