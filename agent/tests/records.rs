@@ -4,7 +4,7 @@
 use agent::probe::record::{Body, Layer, RecordError, decode};
 use agent_abi::{
     Wire,
-    record::{self as wire, ConnectBody, ExecBody, ForkBody, OpenBody, RecordHeader, hook},
+    record::{self as wire, CallBody, ConnectBody, ExecBody, ForkBody, OpenBody, RecordHeader, hook},
 };
 use engine::event::{EventType, Hook};
 use proptest::{collection::vec, prelude::*};
@@ -141,9 +141,55 @@ proptest! {
 
     /// Bytes that look like a record up to their lengths, so that the checks behind the header are reached.
     #[test]
-    fn plausible_bytes_never_panic(hook in 0u8..6, event in 0u8..13, rest in bytes(900)) {
-        let bytes = [header(hook, event).as_bytes(), &rest].concat();
+    fn plausible_bytes_never_panic(event in 0..EventType::ALL.len(), mut rest in bytes(900), lens in vec(0u8..40, 32)) {
+        // Lengths stand at the end of each body: small ones let the variable parts be reached.
+        for (at, len) in lens.iter().enumerate() {
+            for place in [size_of::<CallBody>(), size_of::<OpenBody>(), size_of::<ConnectBody>()] {
+                if let Some(pair) = place.checked_sub(2 * at + 2).and_then(|p| rest.get_mut(p..p + 2)) && *len < 20 {
+                    pair.copy_from_slice(&[*len, 0]);
+                }
+            }
+        }
+        let event_type = EventType::ALL[event];
+        let bytes = [header(event_type.hook() as u8, event_type as u8).as_bytes(), &rest].concat();
         let _ = decode(&bytes);
+    }
+
+    /// Of any type with a generic record: what was put in comes out, and which parts there are follows from its marks.
+    #[test]
+    fn calls_are_read_back(
+        event in wire::event::ACCEPT..wire::event::COUNT as u8, ret: i64, args: [u64; 6], info in 0u8..16, fd: i32,
+        (sock_type, family, sock_family) in (0u16..3, prop::sample::select(vec![0u16, 1, 2, 10, 17]), 0u16..20),
+        (mode, port, local_port, addr) in any::<(u16, u16, u16, [u8; 16])>(),
+        (path, base, path2, base2, text, object) in (bytes(600), bytes(300), bytes(600), bytes(300), bytes(200), bytes(600)),
+    ) {
+        let len = |b: &Vec<u8>| u16::try_from(b.len()).unwrap();
+        let body = CallBody {
+            ret: ret.cast_unsigned(), args, fd: fd.cast_unsigned(), mode, family, sock_family, sock_type, port, local_port,
+            addr, info,
+            path_len: len(&path), base_len: len(&base), path2_len: len(&path2), base2_len: len(&base2),
+            text_len: len(&text), object_len: len(&object),
+            ..CallBody::zeroed()
+        };
+        let event_type = EventType::ALL[usize::from(event)];
+        let head = RecordHeader { flags: wire::CALL, ..header(event_type.hook() as u8, event) };
+        let parts = [&path[..], &base, &path2, &base2, &text, &object];
+        let bytes = record(head, &body, &parts);
+        let decoded = decode(&bytes).unwrap();
+        prop_assert_eq!(decoded.header.event_type, event_type);
+        let Body::Call(c) = decoded.body else { panic!() };
+        prop_assert_eq!((c.ret, c.args, c.text), (ret, args, &text[..]));
+        prop_assert_eq!([c.path.path, c.path.base, c.path2.path, c.path2.base], [&path[..], &base, &path2, &base2]);
+        let has = |bit: u8| info & bit != 0;
+        let is_socket = sock_type != 0 || has(wire::CALL_ADDRESS);
+        prop_assert_eq!(c.fd, has(wire::CALL_FD).then_some(fd));
+        prop_assert_eq!(c.file.map(|f| (f.path, f.mode)), (has(wire::CALL_FD) && !is_socket).then_some((&object[..], mode)));
+        let socket = c.socket.as_ref();
+        prop_assert_eq!(socket.map(|s| (s.unix_path, s.port, s.local_port)), is_socket.then_some((&object[..], port, local_port)));
+        let is_ip = has(wire::CALL_ADDRESS) && matches!(family, 2 | 10);
+        prop_assert_eq!(socket.is_some_and(|s| s.addr.is_some()), is_ip);
+        prop_assert_eq!((c.given, c.connected), (has(wire::CALL_GIVEN), has(wire::CALL_CONNECTED)));
+        prop_assert!(decode(&bytes[..bytes.len() - 1]).is_err() && decode(&[&bytes[..], b"x"].concat()).is_err());
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 #[path = "standalone/agent.rs"]
 mod agent;
+#[path = "standalone/calls.rs"]
+mod calls;
 
 use agent::{Scene, count, rule};
 use std::{

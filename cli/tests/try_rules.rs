@@ -145,7 +145,7 @@ fn a_rule_is_explained() {
     field      evt.is_open_read  boolean: Opened for reading (O_RDONLY or O_RDWR).
     field      proc.name         text: Name of the process (the kernel's comm, at most 15 bytes).
     field      fd.num            signed number: File descriptor; negative when a call that makes one failed.
-    field      fd.name           text: Absolute path of a file; `client:port->server:port` of a connection; own address of a socket that is only bound; path of a unix socket; `pipe:[inode]`, `memfd:name`, `[eventpoll]` and the like.
+    field      fd.name           text: Absolute path of a file; `client:port->server:port` of a connection; own address of a socket that is only bound; path of a unix socket; `pipe:[inode]`, `ns:[inode]` (a namespace), `memfd:name`, `[eventpoll]` and the like.
     exception  eyas-system/payment: where proc.name glob anyof (payment)
     ");
 }
@@ -178,7 +178,7 @@ fn an_event_is_explained_by_the_part_that_decided() {
     field      evt.is_open_read  boolean: Opened for reading (O_RDONLY or O_RDWR).
     field      proc.name         text: Name of the process (the kernel's comm, at most 15 bytes).
     field      fd.num            signed number: File descriptor; negative when a call that makes one failed.
-    field      fd.name           text: Absolute path of a file; `client:port->server:port` of a connection; own address of a socket that is only bound; path of a unix socket; `pipe:[inode]`, `memfd:name`, `[eventpoll]` and the like.
+    field      fd.name           text: Absolute path of a file; `client:port->server:port` of a connection; own address of a socket that is only bound; path of a unix socket; `pipe:[inode]`, `ns:[inode]` (a namespace), `memfd:name`, `[eventpoll]` and the like.
     exception  eyas-system/payment: where proc.name glob anyof (payment)
     ");
     let first = |event: &str| explain(event).lines().nth(2).unwrap_or_default().to_owned();

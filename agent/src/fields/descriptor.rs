@@ -184,7 +184,8 @@ impl Kind {
         let format = u32::from(file.mode) & libc::S_IFMT;
         match format {
             libc::S_IFDIR => return kind("directory", "d", true),
-            libc::S_IFIFO => return kind("pipe", "p", file.path.get(1..).is_some_and(|p| p.contains(&b'/'))),
+            libc::S_IFIFO => return kind("pipe", "p", !is_nameless(file.path)),
+            libc::S_IFREG if is_nameless(file.path) => return kind("file", "f", false),
             _ => {}
         }
         // Pseudo files hang on no mount: their path is one part. They have no format, or since Linux 6.15 a regular one.
@@ -206,9 +207,15 @@ impl Kind {
         match (self.has_path, self.letter) {
             (true, _) => Cow::Borrowed(file.path),
             (false, "p") => Cow::Owned(format!("pipe:[{}]", file.ino).into_bytes()),
+            (false, "f") => Cow::Owned(format!("ns:[{}]", file.ino).into_bytes()),
             (false, _) => Cow::Borrowed(file.path.strip_prefix(b"/").unwrap_or(file.path)),
         }
     }
+}
+
+/// Pipes and namespaces: their dentries have no name.
+fn is_nameless(path: &[u8]) -> bool {
+    path.iter().all(|b| *b == b'/')
 }
 
 fn in_container<'a>(view: &View<'_>, name: &[u8]) -> Lookup<'a> {
@@ -242,7 +249,8 @@ mod tests {
     #[case(libc::S_IFREG, "/etc/shadow", "file", "f", "/etc/shadow")]
     #[case(libc::S_IFCHR, "/dev/null", "file", "f", "/dev/null")]
     #[case(libc::S_IFDIR, "/proc", "directory", "d", "/proc")]
-    #[case(libc::S_IFIFO, "/", "pipe", "p", "pipe:[7]")]
+    #[case(libc::S_IFIFO, "//", "pipe", "p", "pipe:[7]")]
+    #[case(libc::S_IFREG, "//", "file", "f", "ns:[7]")]
     #[case(libc::S_IFIFO, "/run/initctl", "pipe", "p", "/run/initctl")]
     #[case(libc::S_IFREG, "/memfd:x", "memfd", "m", "memfd:x")]
     #[case(0, "/[eventpoll]", "eventpoll", "l", "[eventpoll]")]

@@ -264,7 +264,7 @@ catalogue! {
     FdNum "fd.num" Int No One FD; "File descriptor; negative when a call that makes one failed.";
     FdType "fd.type" Text No One FD; "Type of descriptor: file, directory, ipv4, ipv6, unix, netlink, pipe, memfd, event, eventpoll, inotify, timerfd, signalfd, pidfd, bpf, userfaultfd, io_uring.";
     FdTypechar "fd.typechar" Text No One FD; "Type in one letter: f file, d directory (of opens: with O_DIRECTORY), 4 IPv4, 6 IPv6, u unix or userfaultfd, n netlink, p pipe, m memfd, e event, l eventpoll, i inotify, t timerfd, s signalfd, P pidfd, b bpf, r io_uring, o other.";
-    FdName "fd.name" Text No One FD; "Absolute path of a file; `client:port->server:port` of a connection; own address of a socket that is only bound; path of a unix socket; `pipe:[inode]`, `memfd:name`, `[eventpoll]` and the like.";
+    FdName "fd.name" Text No One FD; "Absolute path of a file; `client:port->server:port` of a connection; own address of a socket that is only bound; path of a unix socket; `pipe:[inode]`, `ns:[inode]` (a namespace), `memfd:name`, `[eventpoll]` and the like.";
     FdNameraw "fd.nameraw" Text No One FILE; "Path as the call gave it; of a descriptor that it was given the file's own.";
     FdDirectory "fd.directory" Text No One FILE; "Directory part of fd.name.";
     FdFilename "fd.filename" Text No One FILE; "Last part of fd.name.";
