@@ -175,9 +175,6 @@ pub const TRUNCATED: u16 = 1 << 0;
 /// Set off by the agent itself to prove that the hook fires.
 pub const CANARY: u16 = 1 << 1;
 
-/// The body is a [`CallBody`].
-pub const CALL: u16 = 1 << 2;
-
 /// The file lies on no overlay.
 pub const LAYER_NONE: u8 = 0;
 /// On an overlay, unchanged from the image.
@@ -200,7 +197,7 @@ pub const CONNECT_FROM_SOCKET: u8 = 1 << 0;
 
 /// `CallBody::info`: there was a descriptor to look at, and `CallBody::fd` is one.
 pub const CALL_FD: u8 = 1 << 0;
-/// `CallBody::info`: there is an address or a peer: `addr`, `port` and `family` say which.
+/// `CallBody::info`: there is an address or a peer: `ends` says which.
 pub const CALL_ADDRESS: u8 = 1 << 1;
 /// `CallBody::info`: the socket has a peer: it is connected.
 pub const CALL_CONNECTED: u8 = 1 << 2;
@@ -383,36 +380,42 @@ wire! {
         reserved: u16,
     }
 
-    /// A socket was connected, or not. Variable part: the path of a unix socket (abstract names begin with NUL).
-    pub struct ConnectBody {
-        /// 0, or minus the error number.
-        ret: u64,
-        /// Destination: IPv4 in the first four bytes, or IPv6. Network byte order.
+    /// Both ends of a socket, as far as they are known.
+    pub struct Ends {
+        /// The other end: as the call was given it, or as the socket has it. IPv4 in the first four bytes, or IPv6. Network byte order.
         addr: [u8; 16],
-        /// The socket's own address.
+        /// The socket's own address, in the same form.
         local_addr: [u8; 16],
-        /// The descriptor.
-        fd: u32,
-        /// `AF_*` of the destination.
+        /// `AF_*` of `addr`.
         family: u16,
         /// `AF_*` of the socket.
         sock_family: u16,
-        /// Destination port, host byte order.
+        /// Port of `addr`, host byte order.
         port: u16,
         /// The socket's own port, host byte order; 0: none yet.
         local_port: u16,
         /// `IPPROTO_*` of the socket; 0 for unix.
         l4proto: u16,
-        /// `SOCK_*` of the socket; 0: not known.
+        /// `SOCK_*` of the socket; 0: not known, or it is none.
         sock_type: u16,
+        /// Zero.
+        reserved: u32,
+    }
+
+    /// A socket was connected, or not. Variable part: the path of a unix socket (abstract names begin with NUL).
+    pub struct ConnectBody {
+        /// 0, or minus the error number.
+        ret: u64,
+        /// The destination, and the socket.
+        ends: Ends,
+        /// The descriptor.
+        fd: u32,
         /// `CONNECT_*`.
         info: u8,
         /// Zero.
         reserved: u8,
         /// Length of the unix path.
         path_len: u16,
-        /// Zero.
-        reserved2: u32,
     }
 
     /// Any other system call at its end. Variable parts: path, base, path2, base2, text, object.
@@ -426,28 +429,14 @@ wire! {
         args: [u64; 6],
         /// Inode number of the file behind the descriptor.
         ino: u64,
-        /// The peer: as given to the call, else the socket's. IPv4 in the first four bytes, or IPv6. Network byte order.
-        addr: [u8; 16],
-        /// The socket's own address.
-        local_addr: [u8; 16],
+        /// The peer, as given to the call, else as the socket has it; and the socket.
+        ends: Ends,
         /// The descriptor that the call is about: an argument or the result.
         fd: u32,
         /// Device of that file's superblock, as `stat` encodes it.
         dev: u32,
         /// Its `i_mode`; 0: not known.
         mode: u16,
-        /// `AF_*` of `addr`.
-        family: u16,
-        /// `AF_*` of the socket.
-        sock_family: u16,
-        /// Port of `addr`, host byte order.
-        port: u16,
-        /// The socket's own port, host byte order.
-        local_port: u16,
-        /// `IPPROTO_*` of the socket.
-        l4proto: u16,
-        /// `SOCK_*` of the socket; 0: it is none.
-        sock_type: u16,
         /// `LAYER_*` of the file.
         layer: u8,
         /// `CALL_*`.
@@ -464,7 +453,5 @@ wire! {
         text_len: u16,
         /// Length of the path of the file behind the descriptor; of a unix socket: of the address.
         object_len: u16,
-        /// Zero.
-        reserved: u32,
     }
 }

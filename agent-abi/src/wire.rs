@@ -3,7 +3,7 @@
 /// A type whose every bit pattern is valid and that has no padding. Declared only by the `wire!` macro.
 ///
 /// # Safety
-/// The type is `repr(C)`, consists of integers and arrays of integers, and has no padding.
+/// The type is `repr(C)`, consists of integers, arrays of integers and such types, and has no padding.
 pub unsafe trait Wire: Copy + 'static {
     /// Reads a value from the front of `bytes`; `None` when there are too few. Any alignment.
     #[must_use]
@@ -35,7 +35,7 @@ macro_rules! wire {
         #[repr(C)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $S { $( $(#[$fm])* pub $f: $t, )* }
-        // SAFETY: repr(C), integers only by convention of this crate, and the assertion below excludes padding.
+        // SAFETY: repr(C), integers and wire types only by convention of this crate, and the assertion below excludes padding.
         unsafe impl $crate::Wire for $S {}
         const _: () = assert!(size_of::<$S>() == 0 $(+ size_of::<$t>())*, "padding in a wire struct");
     )* };

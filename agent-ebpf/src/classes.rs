@@ -6,10 +6,11 @@ use crate::{
     emit::{Event, InForce},
     kernel::{self, Ptr},
     scratch::{self, Scratch},
+    socket,
 };
 use agent_abi::{
     map::{END, HookFilter, LiteralKey, MAX_LITERALS, MAX_SIDES, OTHER_HIERARCHY, SIDE_HOST, TEXT, literal as kind},
-    record::{ConnectBody, TRUNCATED},
+    record::{Ends, TRUNCATED},
 };
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
@@ -31,10 +32,6 @@ static LITERALS_1: LpmTrie<Rest, u64> = LpmTrie::with_max_entries(MAX_LITERALS, 
 static SIDES: HashMap<u64, u64> = HashMap::with_max_entries(MAX_SIDES, BPF_F_NO_PREALLOC);
 
 const _: () = assert!(size_of::<Key<Rest>>() == size_of::<LiteralKey>());
-
-/// `AF_INET` and `AF_INET6`.
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
 
 /// By the side of the current task, which is `task`; looked up only where that can decide.
 #[inline(always)]
@@ -95,14 +92,14 @@ pub fn by_name(event: &mut Event, s: *mut Scratch, hook: u8, name: [u64; 2]) {
 
 /// By the remote end of a connection, as the record tells it.
 #[inline(always)]
-pub fn by_remote(event: &mut Event, s: *mut Scratch, hook: u8, body: *const ConnectBody) {
+pub fn by_remote(event: &mut Event, s: *mut Scratch, hook: u8, ends: *const Ends) {
     let tests = event.tests();
     if event.classes & !(tests.any_port & tests.any_address) == 0 {
         return;
     }
-    // SAFETY: `body` points into the scratch.
-    let (family, port) = unsafe { ((*body).family, (*body).port) };
-    if family != AF_INET && family != AF_INET6 {
+    // SAFETY: `ends` points into the scratch.
+    let (family, port) = unsafe { ((*ends).family, (*ends).port) };
+    if !socket::is_ip(family) {
         // It has neither.
         event.only(tests.any_port & tests.any_address);
         return;
@@ -114,9 +111,9 @@ pub fn by_remote(event: &mut Event, s: *mut Scratch, hook: u8, body: *const Conn
     if event.classes & !tests.any_address == 0 {
         return;
     }
-    // SAFETY: as above; the address is aligned to 8 in the body, and the body to 8 in the scratch.
-    let [first, second] = unsafe { (&raw const (*body).addr).cast::<[u64; 2]>().read_volatile() };
-    if family == AF_INET {
+    // SAFETY: as above; the address is aligned to 8 in each body, and the body to 8 in the scratch.
+    let [first, second] = unsafe { (&raw const (*ends).addr).cast::<[u64; 2]>().read_volatile() };
+    if socket::is_v4(family) {
         // IPv4 in IPv6 form: ten zeroes, two ones, the address.
         set!(s, key.text[0], 0);
         set!(s, key.text[1], u32::from_ne_bytes([0, 0, 0xff, 0xff]) as u64 | first << 32);

@@ -37,6 +37,8 @@ mod other;
 #[cfg(target_arch = "bpf")]
 mod path;
 #[cfg(target_arch = "bpf")]
+mod socket;
+#[cfg(target_arch = "bpf")]
 mod syscalls;
 
 #[cfg(not(target_arch = "bpf"))]

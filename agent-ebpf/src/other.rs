@@ -6,6 +6,7 @@ use crate::{
     kernel::{self, Ptr},
     path::{self, Path},
     scratch::{self, Scratch},
+    socket,
     syscalls::Call,
 };
 use agent_abi::{
@@ -13,17 +14,12 @@ use agent_abi::{
         self, AS_IS, IN_MESSAGE, NAMES_ITSELF, NEEDS_ADDRESS, NONE, RESULT, Recipe, TELLS_CAPABILITIES,
         TWO_DESCRIPTORS, TYPES,
     },
-    record::{CALL, CALL_ADDRESS, CALL_CONNECTED, CALL_FD, CALL_GIVEN, CallBody, RecordHeader},
+    record::{CALL_ADDRESS, CALL_CONNECTED, CALL_FD, CALL_GIVEN, CallBody, RecordHeader},
 };
 
 const FIXED: usize = size_of::<RecordHeader>() + size_of::<CallBody>();
 
 const AT_FDCWD: u32 = -100i32 as u32;
-const AF_UNIX: u16 = 1;
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
-/// `sizeof(((struct sockaddr_un *)0)->sun_path)`.
-const SUN_PATH: u64 = 108;
 /// `PR_SET_NAME` (include/uapi/linux/prctl.h), and the longest name.
 const PR_SET_NAME: u64 = 15;
 const NAME_MAX: u64 = 15;
@@ -49,7 +45,7 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
         let out = (&raw mut (*s).out).cast::<u8>();
         (out.cast::<RecordHeader>(), out.add(size_of::<RecordHeader>()).cast::<CallBody>())
     };
-    clear(body);
+    scratch::clear(body);
     // SAFETY: `body` points into the scratch.
     arch::all_arguments(unsafe { (&raw mut (*body).args).cast::<u64>() }, call.regs, call.nr, call.compat);
     let (address, address_len) = address_argument(body, recipe, call.compat);
@@ -88,20 +84,10 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
             (*body).args[5] = write as u64;
         }
     }
-    let flags = get!(s, flags) as u16 | CALL;
+    let flags = get!(s, flags) as u16;
     this.header(header, call.task, call.pid_tgid, call.event_type, flags);
     this.submit(header.cast(), scratch::len(s), flags);
     Some(())
-}
-
-/// Zeroes the body, word by word: what does not apply stays zero.
-#[inline(always)]
-fn clear(body: *mut CallBody) {
-    const WORDS: usize = size_of::<CallBody>() / 8;
-    for word in 0..WORDS {
-        // SAFETY: `body` points into the scratch and consists of so many words; volatile, or it becomes a call to memset.
-        unsafe { core::ptr::write_volatile(body.cast::<u64>().add(word), 0) };
-    }
 }
 
 /// The n-th argument; 0 for what is none.
@@ -152,7 +138,7 @@ fn given(s: *mut Scratch, task: Ptr, text: u64, dir: u8, dirfd: u64) -> (u16, u1
     (len, append_walked(s, start))
 }
 
-/// Appends a walked path. A function of its own, so that the walk is in the program once.
+/// Appends a walked path.
 #[inline(always)]
 fn append_walked(s: *mut Scratch, start: Path) -> u16 {
     path::walk(s, start);
@@ -174,12 +160,18 @@ fn text(s: *mut Scratch, body: *const CallBody, recipe: &Recipe) -> u16 {
 /// What is behind the descriptor, and the address that was given; appends the file's path or the unix socket's.
 #[inline(always)]
 fn object(s: *mut Scratch, body: *mut CallBody, recipe: &Recipe, call: &Call, address: Ptr, address_len: u64) {
-    let mut unix = given_address(s, body, address, address_len);
+    // SAFETY: `body` points into the scratch, here and below.
+    let ends = unsafe { &raw mut (*body).ends };
+    let mut unix = if address.is_null() {
+        0
+    } else {
+        unsafe { (*body).info |= CALL_ADDRESS | CALL_GIVEN };
+        socket::given(s, ends, address, address_len)
+    };
     let has_fd = if recipe.fd == RESULT { call.ret >= 0 } else { recipe.fd != NONE };
     let fd = if recipe.fd == RESULT { call.ret as u32 } else { argument(body, recipe.fd) as u32 };
     if has_fd {
         let file = file::by_fd(call.task, fd);
-        // SAFETY: `body` points into the scratch, here and below.
         unsafe { (*body).fd = fd };
         if !file.is_null() {
             unsafe { (*body).info |= CALL_FD };
@@ -202,76 +194,19 @@ fn object(s: *mut Scratch, body: *mut CallBody, recipe: &Recipe, call: &Call, ad
     unsafe { (*body).object_len = unix };
 }
 
-/// The address as the caller gave it (it may have changed it since the kernel read it). Of a unix socket the length of its path,
-/// which is appended.
-#[inline(always)]
-fn given_address(s: *mut Scratch, body: *mut CallBody, address: Ptr, len: u64) -> u16 {
-    if address.is_null() {
-        return 0;
-    }
-    let family: u16 = kernel::read_user(address, 0);
-    // SAFETY: `body` points into the scratch.
-    unsafe {
-        (*body).family = family;
-        (*body).info |= CALL_ADDRESS | CALL_GIVEN;
-        if family == AF_INET && len >= 8 {
-            (*body).port = kernel::read_user::<u16>(address, 2).swap_bytes();
-            let v4: [u8; 4] = kernel::read_user(address, 4);
-            (&raw mut (*body).addr).cast::<[u8; 4]>().write(v4);
-        } else if family == AF_INET6 && len >= 24 {
-            (*body).port = kernel::read_user::<u16>(address, 2).swap_bytes();
-            (*body).addr = kernel::read_user(address, 8);
-        } else if family == AF_UNIX && len > 2 {
-            let n = if len - 2 > SUN_PATH { SUN_PATH } else { len - 2 };
-            let path = address.wrapping_add(2);
-            // A pathname ends at its NUL, an abstract name (NUL first) at the given length.
-            return if kernel::read_user::<u8>(path, 0) == 0 {
-                scratch::append_user(s, path, n)
-            } else {
-                scratch::append_user_str_max(s, path, n)
-            };
-        }
-    }
-    0
-}
-
-/// What the socket knows: `struct sock` begins with `struct sock_common`.
+/// The socket itself, and its peer unless an address was given.
 #[inline(always)]
 fn socket(body: *mut CallBody, sk: Ptr) {
-    let family = member!(u16, sk, sk_family);
-    // SAFETY: `body` points into the scratch.
-    unsafe {
-        (*body).sock_family = family;
-        (*body).sock_type = member!(u16, sk, sk_type);
-        if family != AF_INET && family != AF_INET6 {
-            return;
-        }
-        let port = member!(u16, sk, sk_dport).swap_bytes();
-        (*body).l4proto = member!(u16, sk, sk_protocol);
-        (*body).local_port = member!(u16, sk, sk_num);
-        let given = (*body).info & CALL_GIVEN != 0;
-        if port != 0 {
-            (*body).info |= CALL_CONNECTED;
-        }
-        // The peer, unless an address was given.
-        let peer = port != 0 && !given;
-        if peer {
-            (*body).family = family;
-            (*body).port = port;
-            (*body).info |= CALL_ADDRESS;
-        }
-        if family == AF_INET {
-            let local: [u8; 4] = member!([u8; 4], sk, sk_rcv_saddr);
-            (&raw mut (*body).local_addr).cast::<[u8; 4]>().write(local);
-            if peer {
-                let addr: [u8; 4] = member!([u8; 4], sk, sk_daddr);
-                (&raw mut (*body).addr).cast::<[u8; 4]>().write(addr);
-            }
-        } else if has!(sk_v6_daddr) && has!(sk_v6_rcv_saddr) {
-            (*body).local_addr = member!([u8; 16], sk, sk_v6_rcv_saddr);
-            if peer {
-                (*body).addr = member!([u8; 16], sk, sk_v6_daddr);
-            }
-        }
+    // SAFETY: `body` points into the scratch, here and below.
+    let ends = unsafe { &raw mut (*body).ends };
+    socket::own(ends, sk);
+    let family = unsafe { (*ends).sock_family };
+    if !socket::is_ip(family) || socket::peer_port(sk) == 0 {
+        return;
+    }
+    unsafe { (*body).info |= CALL_CONNECTED };
+    if unsafe { (*body).info } & CALL_GIVEN == 0 {
+        socket::peer(ends, sk, family);
+        unsafe { (*body).info |= CALL_ADDRESS };
     }
 }

@@ -84,6 +84,16 @@ pub fn syscall(fixed: usize) -> Option<*mut Scratch> {
     SYSCALL_SCRATCH.get_ptr_mut(0).inspect(|s| begin(*s, fixed))
 }
 
+/// Zeroes a body, word by word: what does not apply stays zero. `body` points into the scratch and consists of words.
+#[inline(always)]
+pub fn clear<T: agent_abi::Wire>(body: *mut T) {
+    const { assert!(size_of::<T>().is_multiple_of(8)) };
+    for word in 0..size_of::<T>() / 8 {
+        // SAFETY: as said; volatile, or it becomes a call to memset.
+        unsafe { core::ptr::write_volatile(body.cast::<u64>().add(word), 0) };
+    }
+}
+
 /// Bytes of the record so far.
 #[inline(always)]
 pub fn len(s: *mut Scratch) -> u64 {

@@ -4,7 +4,7 @@
 use agent::probe::record::{Body, Layer, RecordError, decode};
 use agent_abi::{
     Wire,
-    record::{self as wire, CallBody, ConnectBody, ExecBody, ForkBody, OpenBody, RecordHeader, hook},
+    record::{self as wire, CallBody, ConnectBody, Ends, ExecBody, ForkBody, OpenBody, RecordHeader, hook},
 };
 use engine::event::{EventType, Hook};
 use proptest::{collection::vec, prelude::*};
@@ -111,7 +111,8 @@ proptest! {
 
     #[test]
     fn connects_are_read_back(addr: [u8; 16], family in prop::sample::select(vec![0u16, 1, 2, 10, 77]), port: u16, path in bytes(108)) {
-        let body = ConnectBody { addr, family, port, path_len: path.len() as u16, ..ConnectBody::zeroed() };
+        let ends = Ends { addr, family, port, ..Ends::zeroed() };
+        let body = ConnectBody { ends, path_len: path.len() as u16, ..ConnectBody::zeroed() };
         let bytes = record(header(hook::CONNECT, wire::event::CONNECT), &body, &[&path]);
         let Body::Connect(c) = decode(&bytes).unwrap().body else { panic!() };
         let expected: Option<std::net::IpAddr> = match family {
@@ -165,14 +166,14 @@ proptest! {
     ) {
         let len = |b: &Vec<u8>| u16::try_from(b.len()).unwrap();
         let body = CallBody {
-            ret: ret.cast_unsigned(), args, fd: fd.cast_unsigned(), mode, family, sock_family, sock_type, port, local_port,
-            addr, info,
+            ret: ret.cast_unsigned(), args, fd: fd.cast_unsigned(), mode, info,
+            ends: Ends { addr, family, sock_family, sock_type, port, local_port, ..Ends::zeroed() },
             path_len: len(&path), base_len: len(&base), path2_len: len(&path2), base2_len: len(&base2),
             text_len: len(&text), object_len: len(&object),
             ..CallBody::zeroed()
         };
         let event_type = EventType::ALL[usize::from(event)];
-        let head = RecordHeader { flags: wire::CALL, ..header(event_type.hook() as u8, event) };
+        let head = header(event_type.hook() as u8, event);
         let parts = [&path[..], &base, &path2, &base2, &text, &object];
         let bytes = record(head, &body, &parts);
         let decoded = decode(&bytes).unwrap();

@@ -4,7 +4,7 @@
 //! its parts fill it exactly. The caller counts what is refused as a queue loss.
 use agent_abi::{
     Wire,
-    record::{self, CallBody, ConnectBody, ExecBody, ExitBody, ForkBody, OpenBody, RecordHeader},
+    record::{self, CallBody, ConnectBody, Ends, ExecBody, ExitBody, ForkBody, OpenBody, RecordHeader},
 };
 use engine::event::{EventType, Hook};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -436,18 +436,23 @@ fn open<'a>(parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
 
 fn connect<'a>(parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
     let (b, _) = parts.fixed::<ConnectBody>()?;
-    Ok(Body::Connect(Connect {
-        family: b.family,
-        addr: address(b.family, b.addr),
-        port: b.port,
-        unix_path: parts.bytes("unix path", b.path_len)?,
-        local_addr: address(b.sock_family, b.local_addr),
-        local_port: b.local_port,
-        l4proto: b.l4proto,
-        sock_type: b.sock_type,
-        fd: b.fd.cast_signed(),
-        ret: b.ret.cast_signed(),
-    }))
+    Ok(Body::Connect(socket(&b.ends, parts.bytes("unix path", b.path_len)?, b.fd, b.ret)))
+}
+
+/// A socket of both its ends.
+fn socket<'a>(ends: &Ends, unix_path: &'a [u8], fd: u32, ret: u64) -> Connect<'a> {
+    Connect {
+        family: ends.family,
+        addr: address(ends.family, ends.addr),
+        port: ends.port,
+        unix_path,
+        local_addr: address(ends.sock_family, ends.local_addr),
+        local_port: ends.local_port,
+        l4proto: ends.l4proto,
+        sock_type: ends.sock_type,
+        fd: fd.cast_signed(),
+        ret: ret.cast_signed(),
+    }
 }
 
 fn call<'a>(parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
@@ -457,30 +462,21 @@ fn call<'a>(parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
         Given { path: parts.bytes("second path", b.path2_len)?, base: parts.bytes("second base", b.base2_len)? };
     let text = parts.bytes("text", b.text_len)?;
     let object = parts.bytes("object", b.object_len)?;
-    let (ret, fd) = (b.ret.cast_signed(), b.fd.cast_signed());
     let has = |bit: u8| b.info & bit != 0;
     let (has_fd, has_address) = (has(record::CALL_FD), has(record::CALL_ADDRESS));
-    let is_socket = b.sock_type != 0 || has_address;
+    let is_socket = b.ends.sock_type != 0 || has_address;
     let file = CallFile { path: object, mode: b.mode, dev: b.dev, ino: b.ino, layer: Layer::from_wire(b.layer) };
-    let socket = Connect {
-        family: if has_address { b.family } else { b.sock_family },
-        addr: if has_address { address(b.family, b.addr) } else { None },
-        port: b.port,
-        unix_path: object,
-        local_addr: address(b.sock_family, b.local_addr),
-        local_port: b.local_port,
-        l4proto: b.l4proto,
-        sock_type: b.sock_type,
-        fd,
-        ret,
-    };
+    let mut socket = socket(&b.ends, object, b.fd, b.ret);
+    if !has_address {
+        (socket.family, socket.addr) = (b.ends.sock_family, None);
+    }
     Ok(Body::Call(Call {
-        ret,
+        ret: socket.ret,
         args: b.args,
         path,
         path2,
         text,
-        fd: has_fd.then_some(fd),
+        fd: has_fd.then_some(socket.fd),
         file: (has_fd && !is_socket).then_some(file),
         socket: is_socket.then_some(socket),
         given: has(record::CALL_GIVEN),

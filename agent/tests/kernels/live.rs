@@ -34,9 +34,12 @@ impl Live {
         Some(Self { probe, ring })
     }
 
-    /// Makes the call, and waits for its record.
-    pub fn fires(&mut self, trigger: &Trigger) -> Result<(), String> {
-        let pid = (trigger.call)().map_err(|e| format!("the call failed: {e}"))?;
+    /// Makes the call, and waits for its record; false when this kernel has no such call.
+    pub fn fires(&mut self, trigger: &Trigger) -> Result<bool, String> {
+        let pid = match (trigger.call)() {
+            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => return Ok(false),
+            done => done.map_err(|e| format!("the call failed: {e}"))?,
+        };
         let wanted = |r: &Record<'_>| {
             r.header.event_type == trigger.event_type && r.header.pid == pid && (trigger.is_it)(&r.body)
         };
@@ -51,7 +54,7 @@ impl Live {
                 return Err(format!("a damaged record: {error}"));
             }
             if found {
-                return Ok(());
+                return Ok(true);
             }
             self.ring.wait(Duration::from_millis(20));
         }

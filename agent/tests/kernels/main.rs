@@ -36,7 +36,12 @@ fn every_hook_fires_and_every_program_is_small() {
         let how = &status[trigger.event_type.hook() as usize];
         let (name, backend) = (trigger.event_type.as_str(), how.backend.as_str());
         let fired = if how.backend == Backend::Unavailable { Err(how.reason.clone()) } else { live.fires(trigger) };
-        row("hook", &[how.hook.as_str(), name, backend, fired.as_ref().map_or_else(String::as_str, |()| "fired")]);
+        let told = match &fired {
+            Ok(true) => "fired",
+            Ok(false) => "this kernel has no such call",
+            Err(why) => why,
+        };
+        row("hook", &[how.hook.as_str(), name, backend, told]);
         if let Err(why) = fired {
             bad.push(format!("{name} ({backend}): {why}"));
         }

@@ -52,7 +52,125 @@ pub const TRIGGERS: &[Trigger] = &[
         call: connect,
         is_it: |b| matches!(b, Body::Connect(c) if c.port == PORT && c.addr == Some(Ipv4Addr::LOCALHOST.into())),
     },
+    other(EventType::Accept, || refused(libc::SYS_accept, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Accept4, || refused(libc::SYS_accept4, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Bind, || refused(libc::SYS_bind, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Listen, || refused(libc::SYS_listen, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Socket, || refused(libc::SYS_socket, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Sendto, send_to),
+    other(EventType::Sendmsg, || send_message(libc::SYS_sendmsg)),
+    other(EventType::Sendmmsg, || send_message(libc::SYS_sendmmsg)),
+    other(EventType::Dup, || refused(libc::SYS_dup, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Dup2, || refused(libc::SYS_dup2, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Dup3, || refused(libc::SYS_dup3, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Pipe, || refused(libc::SYS_pipe, [0, 0, 0, 0, 0, 0])),
+    other(EventType::Pipe2, || refused(libc::SYS_pipe2, [0, 0, 0, 0, 0, 0])),
+    other(EventType::Unlink, || refused(libc::SYS_unlink, [nothing(), 0, 0, 0, 0, 0])),
+    other(EventType::Unlinkat, || refused(libc::SYS_unlinkat, [HERE, nothing(), 0, 0, 0, 0])),
+    other(EventType::Rmdir, || refused(libc::SYS_rmdir, [nothing(), 0, 0, 0, 0, 0])),
+    other(EventType::Rename, || refused(libc::SYS_rename, [nothing(), nothing(), 0, 0, 0, 0])),
+    other(EventType::Renameat, || refused(libc::SYS_renameat, [HERE, nothing(), HERE, nothing(), 0, 0])),
+    other(EventType::Renameat2, || refused(libc::SYS_renameat2, [HERE, nothing(), HERE, nothing(), 0, 0])),
+    other(EventType::Link, || refused(libc::SYS_link, [nothing(), nothing(), 0, 0, 0, 0])),
+    other(EventType::Linkat, || refused(libc::SYS_linkat, [HERE, nothing(), HERE, nothing(), 0, 0])),
+    other(EventType::Symlink, || refused(libc::SYS_symlink, [nothing(), nothing(), 0, 0, 0, 0])),
+    other(EventType::Symlinkat, || refused(libc::SYS_symlinkat, [nothing(), HERE, nothing(), 0, 0, 0])),
+    other(EventType::Chmod, || refused(libc::SYS_chmod, [nothing(), 0, 0, 0, 0, 0])),
+    other(EventType::Fchmod, || refused(libc::SYS_fchmod, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Fchmodat, || refused(libc::SYS_fchmodat, [HERE, nothing(), 0, 0, 0, 0])),
+    // Since Linux 6.6; its number has no name in libc yet.
+    other(EventType::Fchmodat2, || refused(452, [HERE, nothing(), 0, 0, 0, 0])),
+    other(EventType::Chown, || refused(libc::SYS_chown, [nothing(), NO, NO, 0, 0, 0])),
+    other(EventType::Fchown, || refused(libc::SYS_fchown, [NO, NO, NO, 0, 0, 0])),
+    other(EventType::Lchown, || refused(libc::SYS_lchown, [nothing(), NO, NO, 0, 0, 0])),
+    other(EventType::Fchownat, || refused(libc::SYS_fchownat, [HERE, nothing(), NO, NO, 0, 0])),
+    other(EventType::Mkdir, || refused(libc::SYS_mkdir, [nothing(), 0, 0, 0, 0, 0])),
+    other(EventType::Mkdirat, || refused(libc::SYS_mkdirat, [HERE, nothing(), 0, 0, 0, 0])),
+    other(EventType::Mount, || refused(libc::SYS_mount, [nothing(), nothing(), nothing(), 0, 0, 0])),
+    other(EventType::Umount2, || refused(libc::SYS_umount2, [nothing(), 0, 0, 0, 0, 0])),
+    other(EventType::MoveMount, || refused(libc::SYS_move_mount, [HERE, nothing(), HERE, nothing(), 0, 0])),
+    other(EventType::Chroot, || refused(libc::SYS_chroot, [nothing(), 0, 0, 0, 0, 0])),
+    other(EventType::PivotRoot, || refused(libc::SYS_pivot_root, [nothing(), nothing(), 0, 0, 0, 0])),
+    // To the ids that it has: root's.
+    other(EventType::Setuid, || refused(libc::SYS_setuid, [0, 0, 0, 0, 0, 0])),
+    other(EventType::Setgid, || refused(libc::SYS_setgid, [0, 0, 0, 0, 0, 0])),
+    other(EventType::Setreuid, || refused(libc::SYS_setreuid, [NO, NO, 0, 0, 0, 0])),
+    other(EventType::Setregid, || refused(libc::SYS_setregid, [NO, NO, 0, 0, 0, 0])),
+    other(EventType::Setresuid, || refused(libc::SYS_setresuid, [NO, NO, NO, 0, 0, 0])),
+    other(EventType::Setresgid, || refused(libc::SYS_setresgid, [NO, NO, NO, 0, 0, 0])),
+    other(EventType::Capset, || refused(libc::SYS_capset, [0, 0, 0, 0, 0, 0])),
+    other(EventType::Ptrace, || refused(libc::SYS_ptrace, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::ProcessVmReadv, || refused(libc::SYS_process_vm_readv, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::ProcessVmWritev, || refused(libc::SYS_process_vm_writev, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::MemfdCreate, || refused(libc::SYS_memfd_create, [0, 0, 0, 0, 0, 0])),
+    other(EventType::InitModule, || refused(libc::SYS_init_module, [0, 0, nothing(), 0, 0, 0])),
+    other(EventType::FinitModule, || refused(libc::SYS_finit_module, [NO, nothing(), 0, 0, 0, 0])),
+    other(EventType::DeleteModule, || refused(libc::SYS_delete_module, [nothing(), 0, 0, 0, 0, 0])),
+    other(EventType::Bpf, || refused(libc::SYS_bpf, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Setns, || refused(libc::SYS_setns, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Unshare, || refused(libc::SYS_unshare, [0, 0, 0, 0, 0, 0])),
+    other(EventType::Kill, || refused(libc::SYS_kill, [i64::from(std::process::id()), 0, 0, 0, 0, 0])),
+    other(EventType::Tkill, || refused(libc::SYS_tkill, [i64::from(std::process::id()), 0, 0, 0, 0, 0])),
+    other(EventType::Tgkill, || {
+        let pid = i64::from(std::process::id());
+        refused(libc::SYS_tgkill, [pid, pid, 0, 0, 0, 0])
+    }),
+    other(EventType::Prctl, || refused(libc::SYS_prctl, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Userfaultfd, || refused(libc::SYS_userfaultfd, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::IoUringSetup, || refused(libc::SYS_io_uring_setup, [0, 0, 0, 0, 0, 0])),
+    other(EventType::IoUringRegister, || refused(libc::SYS_io_uring_register, [NO, 0, 0, 0, 0, 0])),
+    other(EventType::Splice, || refused(libc::SYS_splice, [NO, 0, NO, 0, 0, 0])),
+    other(EventType::Sendfile, || refused(libc::SYS_sendfile, [NO, NO, 0, 0, 0, 0])),
 ];
+
+/// No descriptor, signal, command or option of that number; of an id: leave it as it is.
+const NO: i64 = -1;
+const HERE: i64 = libc::AT_FDCWD as i64;
+
+fn nothing() -> i64 {
+    c"".as_ptr() as i64
+}
+
+/// A call that is told by a recipe: which one it was says all.
+const fn other(event_type: EventType, call: fn() -> io::Result<u32>) -> Trigger {
+    Trigger { event_type, call, is_it: |b| matches!(b, Body::Call(_)) }
+}
+
+/// A call that the kernel refuses or that changes nothing; an error if there is no such call.
+fn refused(nr: i64, arguments: [i64; 6]) -> io::Result<u32> {
+    let [a, b, c, d, e, f] = arguments;
+    // SAFETY: all pointers are null or to an empty string; what the kernel refuses it leaves alone.
+    let ret = unsafe { libc::syscall(nr, a, b, c, d, e, f) };
+    let error = io::Error::last_os_error();
+    if ret == -1 && error.raw_os_error() == Some(libc::ENOSYS) { Err(error) } else { Ok(std::process::id()) }
+}
+
+/// The address of the discard service.
+fn discard() -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: PORT.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(Ipv4Addr::LOCALHOST.octets()) },
+        sin_zero: [0; 8],
+    }
+}
+
+fn send_to() -> io::Result<u32> {
+    let to = discard();
+    refused(libc::SYS_sendto, [NO, 0, 0, 0, &raw const to as i64, size_of_val(&to) as i64])
+}
+
+/// With a header that names a destination, through no socket.
+fn send_message(nr: i64) -> io::Result<u32> {
+    let mut to = discard();
+    // SAFETY: a structure of numbers and pointers, for which zeroes are valid; as long as struct mmsghdr.
+    let mut messages: [libc::mmsghdr; 1] = unsafe { std::mem::zeroed() };
+    messages[0].msg_hdr.msg_name = (&raw mut to).cast();
+    messages[0].msg_hdr.msg_namelen = size_of_val(&to) as u32;
+    let message = messages.as_mut_ptr() as i64;
+    let arguments = if nr == libc::SYS_sendmmsg { [NO, message, 1, 0, 0, 0] } else { [NO, message, 0, 0, 0, 0] };
+    refused(nr, arguments)
+}
 
 fn is_fork(body: &Body<'_>) -> bool {
     matches!(body, Body::Fork(f) if f.child_pid == f.child_tid)

@@ -1,0 +1,99 @@
+//! The ends of a socket: as a call was given them, and as the kernel has them.
+use crate::{
+    kernel::{self, Ptr},
+    scratch::{self, Scratch},
+};
+use agent_abi::record::Ends;
+
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+/// `sizeof(((struct sockaddr_un *)0)->sun_path)`.
+const SUN_PATH: u64 = 108;
+
+/// Whether a family has addresses and ports.
+#[inline(always)]
+pub fn is_ip(family: u16) -> bool {
+    family == AF_INET || family == AF_INET6
+}
+
+/// Whether a family's addresses are those of IPv4.
+#[inline(always)]
+pub fn is_v4(family: u16) -> bool {
+    family == AF_INET
+}
+
+/// The address of `len` bytes that lies in user space (the caller may have changed it since the kernel read it). Of a unix socket the
+/// length of its path, which is appended to the record. `ends` points into the scratch.
+#[inline(always)]
+pub fn given(s: *mut Scratch, ends: *mut Ends, address: Ptr, len: u64) -> u16 {
+    let family: u16 = kernel::read_user(address, 0);
+    // SAFETY: `ends` points into the scratch.
+    unsafe {
+        (*ends).family = family;
+        if family == AF_INET && len >= 8 {
+            (*ends).port = kernel::read_user::<u16>(address, 2).swap_bytes();
+            let v4: [u8; 4] = kernel::read_user(address, 4);
+            (&raw mut (*ends).addr).cast::<[u8; 4]>().write(v4);
+        } else if family == AF_INET6 && len >= 24 {
+            (*ends).port = kernel::read_user::<u16>(address, 2).swap_bytes();
+            (*ends).addr = kernel::read_user(address, 8);
+        } else if family == AF_UNIX && len > 2 {
+            let n = if len - 2 > SUN_PATH { SUN_PATH } else { len - 2 };
+            let path = address.wrapping_add(2);
+            // A pathname ends at its NUL, an abstract name (NUL first) at the given length.
+            return if kernel::read_user::<u8>(path, 0) == 0 {
+                scratch::append_user(s, path, n)
+            } else {
+                scratch::append_user_str_max(s, path, n)
+            };
+        }
+    }
+    0
+}
+
+/// What the socket is, and its own end: `struct sock` begins with `struct sock_common`. `ends` points into the scratch.
+#[inline(always)]
+pub fn own(ends: *mut Ends, sk: Ptr) {
+    let family = member!(u16, sk, sk_family);
+    let (kind, protocol, port) = (member!(u16, sk, sk_type), member!(u16, sk, sk_protocol), member!(u16, sk, sk_num));
+    // SAFETY: `ends` points into the scratch.
+    unsafe {
+        (*ends).sock_family = family;
+        (*ends).sock_type = kind;
+        if !is_ip(family) {
+            return;
+        }
+        (*ends).l4proto = protocol;
+        (*ends).local_port = port;
+        if family == AF_INET {
+            let local: [u8; 4] = member!([u8; 4], sk, sk_rcv_saddr);
+            (&raw mut (*ends).local_addr).cast::<[u8; 4]>().write(local);
+        } else if has!(sk_v6_rcv_saddr) {
+            (*ends).local_addr = member!([u8; 16], sk, sk_v6_rcv_saddr);
+        }
+    }
+}
+
+/// The port of the socket's peer; 0: it has none.
+#[inline(always)]
+pub fn peer_port(sk: Ptr) -> u16 {
+    member!(u16, sk, sk_dport).swap_bytes()
+}
+
+/// The peer that an IP socket of that family has. `ends` points into the scratch.
+#[inline(always)]
+pub fn peer(ends: *mut Ends, sk: Ptr, family: u16) {
+    let port = peer_port(sk);
+    // SAFETY: `ends` points into the scratch.
+    unsafe {
+        (*ends).family = family;
+        (*ends).port = port;
+        if family == AF_INET {
+            let addr: [u8; 4] = member!([u8; 4], sk, sk_daddr);
+            (&raw mut (*ends).addr).cast::<[u8; 4]>().write(addr);
+        } else if has!(sk_v6_daddr) {
+            (*ends).addr = member!([u8; 16], sk, sk_v6_daddr);
+        }
+    }
+}
