@@ -33,9 +33,11 @@ fn try_exec(ctx: &BtfTracePointContext) -> Option<()> {
     if !emit::wants(force.filter, hook::EXEC) {
         return None;
     }
-    let event_type = event_type(bprm);
-    let mut this = Event::seen(hook::EXEC, event_type, force, origin)?;
-    let s = scratch::exec(FIXED)?;
+    let mut this = Event::seen(hook::EXEC, event_type(bprm), force, origin)?;
+    let Some(s) = scratch::exec(FIXED) else {
+        this.dropped();
+        return None;
+    };
     // SAFETY: `out` is longer than FIXED and aligned to 8; the header is followed by the body.
     let (header, body) = unsafe {
         let out = (&raw mut (*s).out).cast::<u8>();
@@ -45,9 +47,10 @@ fn try_exec(ctx: &BtfTracePointContext) -> Option<()> {
     credentials(body, task);
     executable(s, body, member!(Ptr, bprm, bprm_file));
     classes::by_side(&mut this, task);
+    this.classes = scratch::forget(s, this.classes);
     variable(&mut this, s, body, task, bprm);
     let flags = get!(s, flags) as u16;
-    this.header(header, task, pid_tgid, event_type, flags);
+    this.header(header, task, pid_tgid, event_type(bprm), flags);
     this.submit(header.cast(), scratch::len(s), flags);
     Some(())
 }
@@ -155,6 +158,7 @@ fn variable(this: &mut Event, s: *mut Scratch, body: *mut ExecBody, task: Ptr, b
     let path_len = scratch::append_path(s);
     classes::by_path(this, s, hook::EXEC);
     classes::by_name(this, s, hook::EXEC, member!([u64; 2], task, task_comm));
+    this.classes = scratch::forget(s, this.classes);
     let (args_len, args_total) = arguments(s, task);
     path::walk(s, path::of_cwd(task));
     let cwd_len = scratch::append_path(s);

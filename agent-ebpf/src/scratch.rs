@@ -45,6 +45,8 @@ pub struct Scratch {
     pub walk: u64,
     /// Flags for the header.
     pub flags: u64,
+    /// See [`forget`].
+    pub forgotten: u64,
     /// What is looked up among the literals.
     pub key: LiteralKey,
 }
@@ -122,6 +124,14 @@ pub fn window_again<const SLOT: usize>(s: *mut Scratch, base: Ptr) -> Window {
 fn begin(s: *mut Scratch, fixed: usize) {
     set!(s, len, fixed as u64);
     set!(s, flags, 0);
+}
+
+/// The value, of which the verifier no longer knows anything: ways through the program that differ in it alone are one from here on.
+/// Linux 6.1 goes through each walk that follows once for each of them otherwise.
+#[inline(always)]
+pub fn forget(s: *mut Scratch, value: u64) -> u64 {
+    set!(s, forgotten, value);
+    get!(s, forgotten)
 }
 
 /// Marks the record as truncated.
