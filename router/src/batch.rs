@@ -4,14 +4,18 @@
 //! {"node": N, "agent": UUID, "seq": 7, "alerts": [...], "counters": {"rules": [...], "exceptions": [...]}}
 //! ```
 //! Invariants: `seq` grows by one with each new batch of an agent's life (`agent` is drawn at its start), and a retry carries
-//! the same number and alerts. Counters are totals since the agent's start beside what of them was acknowledged, so that they
-//! add up exactly whether the receiver remembers this agent or not.
+//! the same number and alerts. Counters are totals since the agent's start beside what of them the receiver's disk has
+//! ([`KEPT_HEADER`]), so that they add up exactly whether the receiver remembers this agent or not.
 //!
 //! The decoder believes nothing: every length is bounded and a bad body is an error, never a panic.
 use crate::alert::Alert;
 use engine::source::ObjectRef;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// In the answer: number of the last batch of this agent whose counters are on the receiver's disk. Older receivers do not
+/// send it and mean the batch itself.
+pub const KEPT_HEADER: &str = "eyas-kept";
 
 /// Longest body, in bytes.
 pub const MAX_BODY: usize = 4 << 20;
@@ -38,7 +42,7 @@ pub struct Batch {
     /// Alerts, oldest first.
     #[serde(default)]
     pub alerts: Vec<Alert>,
-    /// Counters that changed since the last acknowledged batch.
+    /// Counters that changed since the last batch, and now and then those that are not acknowledged yet.
     #[serde(default)]
     pub counters: Counters,
 }
@@ -84,7 +88,7 @@ pub struct RuleCounter {
     /// Totals.
     #[serde(flatten)]
     pub total: Tally,
-    /// What of the totals an earlier batch told, and was acknowledged.
+    /// What of the totals an earlier batch told and the receiver has on disk.
     #[serde(default)]
     pub acknowledged: Tally,
     /// First match.
@@ -103,7 +107,7 @@ pub struct ExceptionCounter {
     /// Matches that it suppressed.
     #[serde(default)]
     pub suppressed: u64,
-    /// What of them an earlier batch told, and was acknowledged.
+    /// What of them an earlier batch told and the receiver has on disk.
     #[serde(default)]
     pub acknowledged: u64,
     /// Last of them, nanoseconds since 1970.

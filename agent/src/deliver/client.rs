@@ -3,7 +3,7 @@
 //! The token is read anew for each request (the kubelet renews the file), the CA comes by a watch and a change makes a new
 //! client. The router is found by the environment that Kubernetes gives (no DNS needed), under its certificate's name.
 use reqwest::{Certificate, Client, header::RETRY_AFTER, redirect};
-use router::batch::Batch;
+use router::batch::{Batch, KEPT_HEADER};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::watch;
 
@@ -75,11 +75,11 @@ impl RouterClient {
         Self { access, url, client: None }
     }
 
-    /// Sends one batch.
+    /// Sends one batch; up to which of this agent's batches the router has counters on its disk.
     ///
     /// # Errors
     /// [`SendError`].
-    pub async fn send(&mut self, batch: &Batch) -> Result<(), SendError> {
+    pub async fn send(&mut self, batch: &Batch) -> Result<u64, SendError> {
         let again = |why: String| SendError::Retry(why, Duration::ZERO);
         let body = serde_json::to_vec(batch).map_err(|e| SendError::Refused(e.to_string()))?;
         let token = tokio::fs::read_to_string(&self.access.token_file).await.map_err(|e| {
@@ -91,7 +91,8 @@ impl RouterClient {
         let mut answer = request.send().await.map_err(|e| again(causes(&e)))?;
         let status = answer.status();
         if status.is_success() {
-            return Ok(());
+            let kept = answer.headers().get(KEPT_HEADER).and_then(|v| v.to_str().ok()?.parse().ok());
+            return Ok(kept.unwrap_or(batch.seq));
         }
         let after = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
         let text = answer.chunk().await.ok().flatten().unwrap_or_default();

@@ -1,13 +1,13 @@
 //! Empties the spool into the router: one batch under way at a time, in order, until acknowledged.
 //!
 //! ```text
-//! spool -> next batch (alerts, counters that changed) -> POST -> 200: commit { agent, seq, counters not told } | back-off, the same again
+//! spool -> next batch (alerts, counters that changed) -> POST -> 200: commit { agent, seq, counters not kept } | back-off, the same again
 //! ```
 //! A batch that the router refuses for good (which only a bug or damage makes) is cut into single alerts, so that one bad alert
 //! is lost and counted, and the others arrive.
 //!
-//! What earlier lives of the agent had counted and not told stands in the spool's checkpoint and is told first, under
-//! their ids.
+//! What earlier lives of the agent had counted, and the router did not say to have on its disk, stands in the spool's
+//! checkpoint and is told first, under their ids.
 use super::{
     Shared, Sink, Totals,
     client::{Access, RouterClient, SendError},
@@ -39,7 +39,7 @@ use uuid::Uuid;
 const BATCH_ALERTS: usize = 500;
 /// Bytes of alerts in a batch: with counters well under the router's 4 MiB.
 const BATCH_BYTES: usize = 1 << 20;
-/// Counters that changed are told at least this often.
+/// Counters that changed are told at least this often, and again if the router does not have them on its disk then.
 const COUNTERS_EVERY: Duration = Duration::from_secs(10);
 /// How often totals are looked at: a rule's first match is told after this at the latest.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -114,12 +114,13 @@ pub fn start(
         totals,
         ledger: Ledger::default(),
         before,
+        before_due: Instant::now(),
         read: VecDeque::new(),
         seq: 0,
         under_way: None,
         single: false,
         lost: 0,
-        told_at: Instant::now(),
+        full_at: Instant::now(),
         saved: None,
         stop,
     };
@@ -130,6 +131,8 @@ pub fn start(
 /// A batch, where its alerts stand in the spool (number, size), and the place behind them.
 struct UnderWay {
     batch: Batch,
+    /// It tells all counters that the router does not have on its disk.
+    full: bool,
     records: Vec<(u64, usize)>,
     place: u64,
 }
@@ -142,8 +145,10 @@ struct Shipper {
     shared: Arc<Shared>,
     totals: Totals,
     ledger: Ledger,
-    /// Counters of the agent's earlier lives that were not told.
+    /// Counters of the agent's earlier lives that the router may not have.
     before: Vec<Life>,
+    /// When to tell the first of them again.
+    before_due: Instant,
     /// Read from the spool, not in a batch yet: number, size, alert.
     read: VecDeque<(u64, usize, Alert)>,
     seq: u64,
@@ -152,7 +157,8 @@ struct Shipper {
     single: bool,
     /// Records lost to damage that are counted already.
     lost: u64,
-    told_at: Instant,
+    /// When the last full batch was taken.
+    full_at: Instant,
     /// What the checkpoint says, if this life wrote it.
     saved: Option<Saved>,
     stop: CancellationToken,
@@ -211,7 +217,7 @@ impl Shipper {
 
     /// Sends one batch if there is one. `Ok(false)`: nothing to send.
     async fn step(&mut self) -> Result<bool, (String, Duration)> {
-        if let Some(before) = self.before.first().cloned() {
+        if let Some(before) = self.before.first().filter(|_| self.before_due <= Instant::now()).cloned() {
             let batch = Batch {
                 node: self.node.clone(),
                 agent: before.agent,
@@ -219,8 +225,10 @@ impl Shipper {
                 alerts: Vec::new(),
                 counters: before.counters,
             };
-            self.post(&batch).await?;
-            self.before.remove(0);
+            match self.post(&batch).await? {
+                Some(kept) if kept < batch.seq => self.before_due = Instant::now() + LOOK_EVERY,
+                _ => drop(self.before.remove(0)),
+            }
             return Ok(true);
         }
         if self.under_way.is_none() {
@@ -231,7 +239,7 @@ impl Shipper {
         let taken = self.post(&batch).await?;
         let Some(under_way) = self.under_way.take() else { return Ok(true) };
         let count = under_way.batch.alerts.len() as u64;
-        if !taken && count > 1 {
+        if taken.is_none() && count > 1 {
             for (alert, (number, size)) in under_way.batch.alerts.into_iter().zip(under_way.records).rev() {
                 self.read.push_front((number, size, alert));
             }
@@ -239,28 +247,30 @@ impl Shipper {
             return Ok(true);
         }
         self.single = self.single && !self.read.is_empty();
-        if taken {
+        if taken.is_some() {
             self.shared.delivered.fetch_add(count, Ordering::Relaxed);
             self.shared.error(None);
         } else {
             self.shared.lose(count, "the router refused an alert for good");
         }
-        self.ledger.acknowledge(&under_way.batch.counters);
-        self.told_at = Instant::now();
-        self.commit(Some(under_way.place), Saved { lives: self.before.clone() })
-            .await
-            .map_err(|e| (describe(&e), Duration::ZERO))?;
+        // What was refused for good is not told again.
+        self.ledger.acknowledge(batch.seq, under_way.batch.counters, taken.unwrap_or(batch.seq));
+        if under_way.full {
+            self.full_at = Instant::now();
+        }
+        let saved = self.to_save();
+        self.commit(Some(under_way.place), saved).await.map_err(|e| (describe(&e), Duration::ZERO))?;
         Ok(true)
     }
 
-    /// `Ok(false)`: refused for good.
-    async fn post(&mut self, batch: &Batch) -> Result<bool, (String, Duration)> {
+    /// Up to which batch the router has this agent's counters on its disk; `None`: refused for good.
+    async fn post(&mut self, batch: &Batch) -> Result<Option<u64>, (String, Duration)> {
         match self.client.send(batch).await {
-            Ok(()) => Ok(true),
+            Ok(kept) => Ok(Some(kept)),
             Err(SendError::Retry(why, least)) => Err((why, least)),
             Err(error @ SendError::Refused(_)) => {
                 tracing::error!(%error, seq = batch.seq, alerts = batch.alerts.len(), "a batch was refused");
-                Ok(false)
+                Ok(None)
             }
         }
     }
@@ -284,14 +294,15 @@ impl Shipper {
                 records.push((number, size));
             }
         }
-        let changed = self.ledger.changed(&(self.totals)());
-        let due = Ledger::has_news(&changed) || self.told_at.elapsed() >= COUNTERS_EVERY;
-        if alerts.is_empty() && (changed.is_empty() || !due) {
+        let totals = (self.totals)();
+        let full = self.full_at.elapsed() >= COUNTERS_EVERY;
+        let changed = if full { self.ledger.unkept(&totals) } else { self.ledger.untold(&totals) };
+        if alerts.is_empty() && (changed.is_empty() || !(full || self.ledger.has_news(&changed))) {
             return Ok(None);
         }
         self.seq += 1;
         let batch = Batch { node: self.node.clone(), agent: self.agent, seq: self.seq, alerts, counters: changed };
-        Ok(Some(UnderWay { batch, records, place }))
+        Ok(Some(UnderWay { batch, full, records, place }))
     }
 
     async fn read_spool(&mut self) -> Result<(), QueueError> {
@@ -314,13 +325,19 @@ impl Shipper {
         Ok(())
     }
 
-    /// While the router is away: keeps what was counted, for the next life of the agent.
-    async fn save_counters(&mut self) {
-        let counters = self.ledger.changed(&(self.totals)());
+    /// What the next life of the agent should tell if this one ended now.
+    fn to_save(&self) -> Saved {
+        let counters = self.ledger.unkept(&(self.totals)());
         let mut saved = Saved { lives: self.before.clone() };
         if !counters.is_empty() {
             saved.lives.push(Life { agent: self.agent, seq: self.seq, counters });
         }
+        saved
+    }
+
+    /// While the router is away: keeps what was counted, for the next life of the agent.
+    async fn save_counters(&mut self) {
+        let saved = self.to_save();
         if self.saved.as_ref() == Some(&saved) {
             return;
         }

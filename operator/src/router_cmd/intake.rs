@@ -4,7 +4,8 @@
 //! room? -> token (node) -> body (bounded, timed) -> decode -> node matches -> seen before? -> disk queues -> counters -> 200
 //! ```
 //! Invariants: 200 means that every route's queue has the alerts; a batch that was taken before is acknowledged without
-//! being taken again; one agent's requests are worked on one at a time.
+//! being taken again; one agent's requests are worked on one at a time. Counters reach the disk a little later: the answer's
+//! header `eyas-kept` says up to which of the agent's batches they have.
 use super::{
     auth::{AuthError, Authenticator, Verifier},
     counters::Sums,
@@ -24,7 +25,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use router::{
-    batch::{self, Batch, BatchError, MAX_BODY},
+    batch::{self, Batch, BatchError, KEPT_HEADER, MAX_BODY},
     deliver::{Router, clock},
 };
 use std::{
@@ -64,6 +65,14 @@ pub struct Intake<V> {
     room: Semaphore,
     busy: Mutex<HashSet<Uuid>>,
     batches: Family<Outcome, Counter>,
+}
+
+/// A batch that was taken.
+struct Taken {
+    /// `taken` or `repeated`.
+    outcome: &'static str,
+    /// See [`KEPT_HEADER`].
+    kept: u64,
 }
 
 /// Why a batch was not taken.
@@ -135,7 +144,7 @@ impl<V: Verifier> Intake<V> {
         App::new().route("/v1/batches", post(handle::<V>)).with_state(self)
     }
 
-    async fn take(&self, request: Request) -> Result<&'static str, Refusal> {
+    async fn take(&self, request: Request) -> Result<Taken, Refusal> {
         let _room = self.room.try_acquire().map_err(|_| Refusal::Busy)?;
         if !self.ready.load(Ordering::Acquire) {
             return Err(Refusal::NotReady);
@@ -161,7 +170,7 @@ impl<V: Verifier> Intake<V> {
         self.store(batch).await
     }
 
-    async fn store(&self, batch: Batch) -> Result<&'static str, Refusal> {
+    async fn store(&self, batch: Batch) -> Result<Taken, Refusal> {
         let seen = self.sums.lock().has_seen(&batch);
         let batch = Arc::new(batch);
         if !seen && !batch.alerts.is_empty() {
@@ -170,10 +179,14 @@ impl<V: Verifier> Intake<V> {
                 tokio::task::spawn_blocking(move || router.accept(&batch.alerts).map_err(|e| e.to_string())).await;
             stored.unwrap_or_else(|e| Err(e.to_string())).map_err(Refusal::Store)?;
         }
-        if self.sums.lock().apply(&batch, clock::millis()) {
+        let mut sums = self.sums.lock();
+        let first = sums.apply(&batch, clock::millis());
+        let kept = sums.kept(batch.agent);
+        drop(sums);
+        if first {
             self.news.notify_one();
         }
-        Ok(if seen { "repeated" } else { "taken" })
+        Ok(Taken { outcome: if seen { "repeated" } else { "taken" }, kept })
     }
 }
 
@@ -194,7 +207,7 @@ async fn handle<V: Verifier>(State(intake): State<Arc<Intake<V>>>, request: Requ
     let (worker, on) = (intake.clone(), tokio::runtime::Handle::current());
     let taken = on.spawn(async move { worker.take(request).await }).await;
     let (outcome, response) = match taken {
-        Ok(Ok(outcome)) => (outcome, StatusCode::OK.into_response()),
+        Ok(Ok(taken)) => (taken.outcome, (StatusCode::OK, [(KEPT_HEADER, taken.kept.to_string())]).into_response()),
         Ok(Err(refusal)) => {
             let status = refusal.status();
             if status != StatusCode::SERVICE_UNAVAILABLE {

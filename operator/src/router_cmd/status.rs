@@ -36,8 +36,8 @@ const CONCURRENT: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Least time between two writes of a route's status when something turned (an error came or went, the backlog emptied).
 const ROUTE_TURN: u64 = 1_000;
-/// How often sums are kept on disk: so long, and so much longer for each MiB that they are. Keeping them late costs nothing
-/// but the last day's hours: agents tell totals.
+/// How often sums are kept on disk: so long, and so much longer for each MiB that they are; before a status is written, too.
+/// Until then agents tell them again.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
 /// `eyas_router_status_writes_total{outcome}`.
@@ -122,14 +122,18 @@ impl Writer {
         if version == self.saved {
             return SAVE_EVERY;
         }
-        self.saved = version;
         let (sums, state) = (self.sums.clone(), self.state.clone());
         let saved = tokio::task::spawn_blocking(move || {
-            let bytes = serde_json::to_vec(&*sums.lock()).unwrap_or_default();
-            state.lock().commit(0, &bytes).map(|()| bytes.len())
+            let bytes = sums.lock().snapshot();
+            state.lock().commit(0, &bytes)?;
+            sums.lock().saved();
+            Ok::<_, router::queue::QueueError>(bytes.len())
         });
         match saved.await {
-            Ok(Ok(bytes)) => return SAVE_EVERY * (1 + u32::try_from(bytes >> 20).unwrap_or(u32::MAX)),
+            Ok(Ok(bytes)) => {
+                self.saved = version;
+                return SAVE_EVERY * (1 + u32::try_from(bytes >> 20).unwrap_or(u32::MAX));
+            }
             Ok(Err(error)) => tracing::warn!(%error, "counters were not kept on disk"),
             Err(error) => tracing::warn!(%error, "keeping counters on disk was cut short"),
         }
@@ -137,9 +141,13 @@ impl Writer {
     }
 
     /// Reads first where needed, then writes: the first match is in status within one round.
-    async fn write_counters(&self) {
+    async fn write_counters(&mut self) {
         for _ in 0..2 {
             let due = self.sums.lock().due(clock::millis());
+            if due.iter().any(|d| matches!(d, Due::Write { .. })) {
+                // What a status says must be on disk first. On a disk that takes nothing status goes on all the same.
+                let _ = self.save().await;
+            }
             let reads = due.iter().any(|d| matches!(d, Due::Read(..)));
             stream::iter(due).for_each_concurrent(CONCURRENT, |due| self.act(due)).await;
             if !reads {

@@ -6,6 +6,8 @@
 //! Invariants:
 //! - an agent's totals are counted once: against what was last heard of it, or, for an agent unknown here, against what it
 //!   says was acknowledged before. So the sums go on over restarts of agents and of the router, in any order;
+//! - an agent counts as acknowledged only what is on disk here ([`Sums::kept`]), and status is written only of sums that are on
+//!   disk: so a kill at any moment neither loses a match nor counts one twice;
 //! - an object's first match is due at once, everything else at most once per [`EVERY`] for each object;
 //! - nothing is written that is already there.
 //!
@@ -63,6 +65,12 @@ struct Agent {
     node: String,
     seq: u64,
     heard: u64,
+    /// The batch up to which the bytes under way to the disk have its counters.
+    #[serde(skip)]
+    under_way: u64,
+    /// The batch up to which the disk has its counters.
+    #[serde(skip)]
+    kept: u64,
     #[serde(with = "pairs")]
     rules: BTreeMap<ObjectRef, Tally>,
     #[serde(with = "pairs")]
@@ -95,6 +103,9 @@ impl Sums {
     /// When the bytes are not ours.
     pub fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         let mut sums: Self = serde_json::from_slice(bytes)?;
+        for agent in sums.agents.values_mut() {
+            agent.kept = agent.seq;
+        }
         sums.changed.extend(sums.rules.keys().map(|id| (Kind::Rule, id.clone())));
         sums.changed.extend(sums.exceptions.keys().map(|id| (Kind::Exception, id.clone())));
         Ok(sums)
@@ -104,6 +115,29 @@ impl Sums {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// What goes to disk; [`Sums::saved`] once it is there.
+    #[must_use]
+    pub fn snapshot(&mut self) -> Vec<u8> {
+        for agent in self.agents.values_mut() {
+            agent.under_way = agent.seq;
+        }
+        // These types always serialise; no bytes would be read as no sums.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The last snapshot is on disk.
+    pub fn saved(&mut self) {
+        for agent in self.agents.values_mut() {
+            agent.kept = agent.under_way;
+        }
+    }
+
+    /// Number of the last batch of this agent whose counters would outlive a kill of this process.
+    #[must_use]
+    pub fn kept(&self, agent: Uuid) -> u64 {
+        self.agents.get(&agent).map_or(0, |a| a.kept)
     }
 
     /// Whether this batch was taken before: its alerts are not to be taken again.
