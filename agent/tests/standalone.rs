@@ -7,6 +7,8 @@
 mod agent;
 #[path = "standalone/calls.rs"]
 mod calls;
+#[path = "standalone/defaults.rs"]
+mod defaults;
 
 use agent::{Scene, count, rule};
 use std::{

@@ -89,9 +89,14 @@ pub struct Agent {
 
 impl Agent {
     pub fn start(rules: &Path, more: &[&str]) -> Self {
+        let rules = format!("--rules={}", rules.display());
+        Self::with_default_rules(&[&[rules.as_str()], more].concat())
+    }
+
+    /// With the rules that are in the binary, unless the arguments name others.
+    pub fn with_default_rules(more: &[&str]) -> Self {
         let mut child = Command::new(binary())
-            .args(["--log-format=json", "run", "-o", "json", "--listen=127.0.0.1:0", "--rules"])
-            .arg(rules)
+            .args(["--log-format=json", "run", "-o", "json", "--listen=127.0.0.1:0"])
             .args(more)
             .env("RUST_LOG", "info,aya=error")
             .env_remove("KUBERNETES_SERVICE_HOST")
