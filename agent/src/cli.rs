@@ -6,6 +6,7 @@ use crate::{
     output::Format,
     probe::{self, Backend},
     run,
+    trace::{self, TraceArgs},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -19,6 +20,7 @@ Examples:
   eyas-agent run                          the built-in rules; then `cat /etc/shadow` in another terminal
   eyas-agent run --rules DIR              your rules: YAML objects in a folder tree, armed anew when a file changes
   eyas-agent run --rules DIR -o json | jq .output
+  eyas-agent trace --hook exec            every program that is started, with the fields that rules can ask for
   eyas-agent check                        what this kernel can do, hook by hook
   curl 127.0.0.1:9797/status              events, drops and rules of a running agent; also /readyz, /metrics, /reports
 
@@ -56,6 +58,9 @@ enum Command {
     /// Watch, evaluate, tell.
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Print events as they come, with all their fields: what a rule can ask for.
+    #[command(after_help = trace::EXAMPLES)]
+    Trace(TraceArgs),
     /// Say what this kernel can do: each hook, by what means, and why.
     Check,
 }
@@ -100,7 +105,7 @@ impl RunArgs {
 }
 
 /// Bytes, with an optional K, M or G (also Ki, KiB, KB: all by 1024).
-fn size(text: &str) -> Result<usize, String> {
+pub(crate) fn size(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase().as_str() {
         "" | "b" => 0,
@@ -126,14 +131,19 @@ pub fn main() -> ExitCode {
     logs(cli.log_format);
     match cli.command {
         Command::Check => check(),
-        Command::Run(args) => match run::run(args, cli.log_format == LogFormat::Text) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                // Not by tracing: it must be seen whatever RUST_LOG says.
-                anstream::eprintln!("eyas-agent: {error:#}");
-                ExitCode::from(2)
-            }
-        },
+        Command::Trace(args) => done(trace::run(&args)),
+        Command::Run(args) => done(run::run(args, cli.log_format == LogFormat::Text)),
+    }
+}
+
+fn done(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not by tracing: it must be seen whatever RUST_LOG says.
+            anstream::eprintln!("eyas-agent: {error:#}");
+            ExitCode::from(2)
+        }
     }
 }
 

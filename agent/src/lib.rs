@@ -24,5 +24,6 @@ pub mod report;
 pub mod rules;
 pub mod run;
 pub mod status;
+pub mod trace;
 pub mod users;
 pub mod workload;

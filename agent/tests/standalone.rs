@@ -9,6 +9,8 @@ mod agent;
 mod calls;
 #[path = "standalone/defaults.rs"]
 mod defaults;
+#[path = "standalone/trace.rs"]
+mod trace;
 
 use agent::{Scene, count, rule};
 use std::{

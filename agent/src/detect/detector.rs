@@ -12,7 +12,7 @@ use crate::{
     fields::{Surroundings, View},
     probe::{
         Sides,
-        record::{Body, Record, decode},
+        record::{Record, decode},
     },
     process::{Process, Table},
     status,
@@ -143,7 +143,7 @@ impl Detector {
             }
         };
         self.number += 1;
-        let process = self.learn(&record);
+        let process = self.table.learn(&record, &mut self.containers);
         if self.rules.first().is_none_or(|newest| newest.generation < record.header.generation) {
             // The rules are swapped before the kernel stamps their generation.
             self.rules = self.store.load();
@@ -157,24 +157,6 @@ impl Detector {
                 self.status.losses().held_early.fetch_add(1, Relaxed);
                 self.judge_again(oldest, true);
             }
-        }
-    }
-
-    fn learn(&mut self, record: &Record<'_>) -> Arc<Process> {
-        let (header, containers) = (&record.header, &mut self.containers);
-        match &record.body {
-            Body::Exec(exec) => self.table.exec(header, exec, containers),
-            Body::Fork(fork) => {
-                let maker = self.table.actor(header, containers);
-                self.table.fork(header, fork, containers);
-                maker
-            }
-            Body::Exit(_) => {
-                let process = self.table.actor(header, containers);
-                self.table.exit(header);
-                process
-            }
-            Body::Open(_) | Body::Connect(_) | Body::Call(_) => self.table.actor(header, containers),
         }
     }
 

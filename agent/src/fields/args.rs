@@ -10,12 +10,13 @@ use engine::{
     value::{Lookup, Value},
 };
 
-/// One argument.
-pub(super) struct Argument {
+/// One argument of an event.
+#[derive(Debug)]
+pub struct Argument {
     /// Falco's name.
-    pub(super) name: &'static str,
-    /// As text.
-    pub(super) text: Vec<u8>,
+    pub name: &'static str,
+    /// As text: `evt.arg.NAME`.
+    pub text: Vec<u8>,
     /// As number where it is one.
     pub(super) number: Option<i64>,
     /// As the call gave it, where `text` is something else.
@@ -43,7 +44,19 @@ fn named_flags(n: u64, names: flags::Names) -> Argument {
     Argument { number: i64::try_from(n).ok(), ..text("flags", words) }
 }
 
-fn arguments(view: &View<'_>) -> Vec<Argument> {
+impl Argument {
+    /// `evt.rawarg.NAME`: the number where it is one, else what the call gave.
+    #[must_use]
+    pub fn raw(&self) -> Value<'_> {
+        match (self.number, &self.raw) {
+            (Some(n), _) => Value::Int(n),
+            (None, Some(given)) => given.as_slice().into(),
+            (None, None) => self.text.as_slice().into(),
+        }
+    }
+}
+
+pub(super) fn arguments(view: &View<'_>) -> Vec<Argument> {
     let (header, p) = (&view.record.header, view.process);
     let started = |mut list: Vec<Argument>| {
         list.extend([

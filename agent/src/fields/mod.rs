@@ -21,6 +21,7 @@ mod socket;
 mod tests;
 mod user;
 
+pub use args::Argument;
 pub use container::PodState;
 
 use crate::{
@@ -103,6 +104,12 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.container().is_some() && matches!(self.pod(), PodState::Pending | PodState::Partly(_))
+    }
+
+    /// Its arguments, in Falco's order.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<Argument> {
+        args::arguments(self)
     }
 
     fn wall(&self, boot: u64) -> i64 {

@@ -2,7 +2,7 @@
 use super::{
     Backend, HookCheck, HookCounters, HookStatus, KernelFilter, LoadedProgram, Lost, Options, ProbeError, Ring, Sides,
     canary::{self, Board, CanaryMap},
-    gate::Gate,
+    gate::{Gate, wait_for_programs},
     loader::{self, Loaded, Program, Value, chain},
 };
 use agent_abi::map;
@@ -98,6 +98,19 @@ impl Probe {
                 tracing::warn!(error = chain(&error), "a program that no rule needs stays attached");
             }
         }
+        Ok(())
+    }
+
+    /// Detaches everything. When this returns, no record is made any more and the counters are final.
+    ///
+    /// # Errors
+    /// A program stays attached.
+    pub fn detach(&mut self) -> Result<(), ProbeError> {
+        while let Some((which, link)) = self.attached.pop_first() {
+            let failed = |e| ProbeError::Object(format!("{} stays attached: {}", which.symbol(), chain(&e)));
+            self.program(which)?.detach(link).map_err(failed)?;
+        }
+        wait_for_programs();
         Ok(())
     }
 

@@ -139,7 +139,7 @@ fn slot(filter: &KernelFilter) -> FilterSlot {
 
 /// Returns when every program that was running has ended. Programs on tracepoints run inside an RCU read section, and
 /// `MEMBARRIER_CMD_GLOBAL` waits for those (kernel/sched/membarrier.c: synchronize_rcu).
-fn wait_for_programs() {
+pub(super) fn wait_for_programs() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: membarrier takes three integers and touches no memory of ours.
     if unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) } != 0 {

@@ -7,6 +7,7 @@
 //! executed with their parent; a process that has exited stays for [`EXITED_KEPT`] (its last events and its children's
 //! ancestry need it); the table is bounded and what it gives up is counted. Owned by the detect thread: no lock.
 mod info;
+mod learn;
 mod proc;
 mod table;
 

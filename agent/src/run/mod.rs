@@ -153,7 +153,7 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
 }
 
 /// Cancelled by SIGINT or SIGTERM.
-fn stop_signal() -> anyhow::Result<CancellationToken> {
+pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let stop = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -183,7 +183,7 @@ async fn listen(asked: Option<SocketAddr>) -> anyhow::Result<Option<Server>> {
     Ok(Some(server))
 }
 
-fn node_name(given: Option<&str>) -> String {
+pub(crate) fn node_name(given: Option<&str>) -> String {
     match given.filter(|n| !n.is_empty()) {
         Some(name) => name.to_owned(),
         None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
