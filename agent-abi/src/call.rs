@@ -16,6 +16,8 @@ pub const NO_NUMBER: u16 = u16::MAX;
 pub const NUMBERS: usize = 512;
 /// Size of tables by event type: a power of two, so that a mask bounds an index.
 pub const TYPES: usize = 128;
+/// Operations of io_uring are below this: a power of two.
+pub const OPCODES: usize = 64;
 /// In tables by number: no call that is served.
 pub const UNSERVED: u8 = u8::MAX;
 
@@ -181,6 +183,53 @@ calls! {
     IO_URING_REGISTER IO_URING 427 427, fd(0);
     SPLICE SPLICE 275 313, fd(2);
     SENDFILE SPLICE 40 239, fd(0);
+}
+
+/// Operations of io_uring (`enum io_uring_op` of include/uapi/linux/io_uring.h) that do what a call does, and which call.
+pub const OPERATIONS: &[(u8, u8)] = &[
+    (9, event::SENDMSG),
+    (13, event::ACCEPT4),
+    (16, event::CONNECT),
+    (18, event::OPENAT),
+    (26, event::SENDTO),
+    (28, event::OPENAT2),
+    (30, event::SPLICE),
+    (35, event::RENAMEAT2),
+    (36, event::UNLINKAT),
+    (37, event::MKDIRAT),
+    (38, event::SYMLINKAT),
+    (39, event::LINKAT),
+    (45, event::SOCKET),
+    (47, event::SENDTO),
+    (48, event::SENDMSG),
+    (56, event::BIND),
+    (57, event::LISTEN),
+];
+
+/// Event types by operation of io_uring.
+#[must_use]
+pub const fn by_operation() -> [u8; OPCODES] {
+    let mut table = [UNSERVED; OPCODES];
+    let mut n = 0;
+    while n < OPERATIONS.len() {
+        table[OPERATIONS[n].0 as usize] = OPERATIONS[n].1;
+        n += 1;
+    }
+    table
+}
+
+/// Whether an io_uring can be asked for what a hook tells of.
+#[must_use]
+pub const fn is_in_rings(hook: u8) -> bool {
+    let hooks = hooks();
+    let mut n = 0;
+    while n < OPERATIONS.len() {
+        if hooks[OPERATIONS[n].1 as usize] == hook {
+            return true;
+        }
+        n += 1;
+    }
+    false
 }
 
 /// Event types by number.

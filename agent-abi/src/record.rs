@@ -174,6 +174,8 @@ pub mod event {
 pub const TRUNCATED: u16 = 1 << 0;
 /// Set off by the agent itself to prove that the hook fires.
 pub const CANARY: u16 = 1 << 1;
+/// Asked for through an io_uring and told when it was submitted: there is no result yet.
+pub const IO_URING: u16 = 1 << 2;
 
 /// The file lies on no overlay.
 pub const LAYER_NONE: u8 = 0;
@@ -186,6 +188,9 @@ pub const LAYER_UPPER: u8 = 2;
 pub const EXE_MEMFD: u8 = 1 << 0;
 /// `ExecBody::exe_flags`: the program's file has been unlinked.
 pub const EXE_DELETED: u8 = 1 << 1;
+
+/// No such descriptor, or not known which (`ConnectBody::fd` of what an io_uring is asked for with a file of its own table).
+pub const NO_FD: u32 = u32::MAX;
 
 /// `OpenBody::info`: the path is the opened file's own, not the argument.
 pub const OPEN_RESOLVED: u8 = 1 << 0;
@@ -242,7 +247,7 @@ wire! {
         nonce: u32,
         /// Processor.
         cpu: u16,
-        /// [`TRUNCATED`], [`CANARY`].
+        /// [`TRUNCATED`], [`CANARY`], [`IO_URING`].
         flags: u16,
         /// One of [`hook`].
         hook: u8,

@@ -1,11 +1,18 @@
 //! connect.
-use crate::{arch, classes, emit::Event, file, kernel::Ptr, scratch, socket, syscalls::Call};
+use crate::{
+    arch, classes,
+    emit::Event,
+    file,
+    kernel::{Ptr, USER},
+    scratch, socket,
+    syscalls::Call,
+};
 use agent_abi::record::{CONNECT_FROM_SOCKET, ConnectBody, RecordHeader, hook};
 
-const FIXED: usize = size_of::<RecordHeader>() + size_of::<ConnectBody>();
+pub const FIXED: usize = size_of::<RecordHeader>() + size_of::<ConnectBody>();
 
 /// `-EINPROGRESS`: under way, and the socket knows its destination.
-const IN_PROGRESS: i64 = -115;
+pub const IN_PROGRESS: i64 = -115;
 
 /// One call has ended.
 #[inline(always)]
@@ -32,7 +39,7 @@ pub fn connect(this: &mut Event, call: &Call) -> Option<()> {
         (*body).fd = fd;
     }
     let ends = unsafe { &raw mut (*body).ends };
-    let path_len = socket::given(s, ends, address, len);
+    let path_len = socket::given::<USER>(s, ends, address, len);
     unsafe { (*body).path_len = path_len };
     let sk = file::sock(file::by_fd(call.task, fd));
     if !sk.is_null() {
@@ -50,7 +57,7 @@ pub fn connect(this: &mut Event, call: &Call) -> Option<()> {
 
 /// The socket itself, and its peer where that is settled.
 #[inline(always)]
-fn socket(body: *mut ConnectBody, sk: Ptr, ret: i64) {
+pub fn socket(body: *mut ConnectBody, sk: Ptr, ret: i64) {
     // SAFETY: `body` points into the scratch, here and below.
     let ends = unsafe { &raw mut (*body).ends };
     socket::own(ends, sk);

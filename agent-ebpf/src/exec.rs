@@ -3,9 +3,9 @@ use crate::{
     classes,
     emit::{self, Event},
     file,
-    kernel::{self, PidType, Ptr},
+    kernel::{self, KERNEL, PidType, Ptr, USER},
     path,
-    scratch::{self, Scratch},
+    scratch::{self, PATH_MAX, Scratch},
 };
 use agent_abi::record::{ARGS_MAX, EXE_DELETED, EXE_MEMFD, ExecBody, LOGINUID_UNSET, RecordHeader, event, hook};
 use aya_ebpf::{helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
@@ -162,7 +162,7 @@ fn variable(this: &mut Event, s: *mut Scratch, body: *mut ExecBody, task: Ptr, b
     let (args_len, args_total) = arguments(s, task);
     path::walk(s, path::of_cwd(task));
     let cwd_len = scratch::append_path(s);
-    let file_len = scratch::append_kernel_str(s, member!(Ptr, bprm, bprm_filename));
+    let file_len = scratch::append_str::<KERNEL>(s, member!(Ptr, bprm, bprm_filename), PATH_MAX);
     // SAFETY: `body` points into the scratch.
     unsafe {
         (*body).cgroup_len = cgroup_len;
@@ -186,5 +186,5 @@ fn arguments(s: *mut Scratch, task: Ptr) -> (u16, u32) {
     } else {
         total
     };
-    (scratch::append_user(s, begin as Ptr, len), total as u32)
+    (scratch::append::<USER>(s, begin as Ptr, len), total as u32)
 }

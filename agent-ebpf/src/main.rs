@@ -29,6 +29,8 @@ mod exec;
 #[cfg(target_arch = "bpf")]
 mod file;
 #[cfg(target_arch = "bpf")]
+mod io_uring;
+#[cfg(target_arch = "bpf")]
 mod life;
 #[cfg(target_arch = "bpf")]
 mod open;

@@ -3,9 +3,9 @@ use crate::{
     arch, classes,
     emit::Event,
     file,
-    kernel::{self, Ptr},
+    kernel::{self, Ptr, USER},
     path::{self, Path},
-    scratch::{self, Scratch},
+    scratch::{self, PATH_MAX, Scratch},
     syscalls::Call,
 };
 use agent_abi::{
@@ -13,7 +13,7 @@ use agent_abi::{
     record::{LAYER_NONE, OPEN_CREATED, OPEN_RESOLVED, OpenBody, RecordHeader, event, hook},
 };
 
-const FIXED: usize = size_of::<RecordHeader>() + size_of::<OpenBody>();
+pub const FIXED: usize = size_of::<RecordHeader>() + size_of::<OpenBody>();
 
 const O_RDONLY: u32 = 0o0;
 const O_WRONLY: u32 = 0o1;
@@ -29,7 +29,7 @@ const FMODE_CREATED: u32 = 0x10_0000;
 const NOWHERE: u64 = 0;
 const FILE: u64 = 1;
 const BASE: u64 = 2;
-const AT_FDCWD: u32 = -100i32 as u32;
+pub const AT_FDCWD: u32 = -100i32 as u32;
 
 /// The call's arguments, whichever call it was.
 struct Arguments {
@@ -58,7 +58,7 @@ fn arguments(call: &Call) -> Arguments {
 
 /// The class of an open.
 #[inline(always)]
-fn class(flags: u32, ret: i64) -> usize {
+pub fn class(flags: u32, ret: i64) -> usize {
     // Access mode 3 is neither: it checks for both and grants ioctl only.
     let access = match flags & O_ACCMODE {
         O_RDONLY => bit::READ,
@@ -156,7 +156,7 @@ fn resolved(s: *mut Scratch, body: *mut OpenBody, file: Ptr) {
 /// What was asked for; the directory that a relative path starts from, for walking.
 #[inline(always)]
 fn unresolved(s: *mut Scratch, body: *mut OpenBody, task: Ptr, arguments: &Arguments) {
-    let path_len = scratch::append_user_str(s, arguments.path);
+    let path_len = scratch::append_str::<USER>(s, arguments.path, PATH_MAX);
     // SAFETY: `body` points into the scratch.
     unsafe {
         (*body).ino = 0;

@@ -3,9 +3,10 @@ use crate::{
     arch, classes,
     emit::Event,
     file,
-    kernel::{self, Ptr},
+    kernel::{self, Ptr, USER},
+    open::AT_FDCWD,
     path::{self, Path},
-    scratch::{self, Scratch},
+    scratch::{self, PATH_MAX, Scratch},
     socket,
     syscalls::Call,
 };
@@ -17,16 +18,15 @@ use agent_abi::{
     record::{CALL_ADDRESS, CALL_CONNECTED, CALL_FD, CALL_GIVEN, CallBody, RecordHeader},
 };
 
-const FIXED: usize = size_of::<RecordHeader>() + size_of::<CallBody>();
+pub const FIXED: usize = size_of::<RecordHeader>() + size_of::<CallBody>();
 
-const AT_FDCWD: u32 = -100i32 as u32;
 /// `PR_SET_NAME` (include/uapi/linux/prctl.h), and the longest name.
 const PR_SET_NAME: u64 = 15;
 const NAME_MAX: u64 = 15;
 /// Longest other text.
 const TEXT_MAX: u64 = 1023;
 
-static RECIPES: [Recipe; TYPES] = call::recipes();
+pub static RECIPES: [Recipe; TYPES] = call::recipes();
 
 /// One call has ended.
 #[inline(always)]
@@ -58,8 +58,9 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     }
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).ret = call.ret as u64 };
-    let (path, base) = given(s, call.task, argument(body, recipe.path), recipe.dir, argument(body, recipe.dir));
-    let (path2, base2) = given(s, call.task, argument(body, recipe.path2), recipe.dir2, argument(body, recipe.dir2));
+    let text_of = |n: u8| argument(body, n) as Ptr;
+    let (path, base) = given::<USER>(s, call.task, text_of(recipe.path), recipe.dir, argument(body, recipe.dir));
+    let (path2, base2) = given::<USER>(s, call.task, text_of(recipe.path2), recipe.dir2, argument(body, recipe.dir2));
     let text = text(s, body, recipe);
     unsafe {
         (*body).path_len = path;
@@ -68,7 +69,10 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
         (*body).base2_len = base2;
         (*body).text_len = text;
     }
-    object(s, body, recipe, call, address, address_len);
+    let unix = if address.is_null() { 0 } else { address_given::<USER>(s, body, address, address_len) };
+    let has_fd = if recipe.fd == RESULT { call.ret >= 0 } else { recipe.fd != NONE };
+    let fd = if recipe.fd == RESULT { call.ret as u32 } else { argument(body, recipe.fd) as u32 };
+    object(s, body, call.task, has_fd.then_some(fd), unix);
     if recipe.flags & TELLS_CAPABILITIES != 0 {
         let cred = load!(Ptr, call.task, task_cred);
         unsafe {
@@ -92,7 +96,7 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
 
 /// The n-th argument; 0 for what is none.
 #[inline(always)]
-fn argument(body: *const CallBody, n: u8) -> u64 {
+pub fn argument(body: *const CallBody, n: u8) -> u64 {
     if n > 5 {
         return 0;
     }
@@ -122,12 +126,12 @@ fn address_argument(body: *const CallBody, recipe: &Recipe, compat: bool) -> (Pt
 
 /// Appends a path as it was given, then the directory that it starts from when it is relative; both lengths.
 #[inline(always)]
-fn given(s: *mut Scratch, task: Ptr, text: u64, dir: u8, dirfd: u64) -> (u16, u16) {
-    if text == 0 {
+pub fn given<const SPACE: bool>(s: *mut Scratch, task: Ptr, text: Ptr, dir: u8, dirfd: u64) -> (u16, u16) {
+    if text.is_null() {
         return (0, 0);
     }
-    let len = scratch::append_user_str(s, text as Ptr);
-    if dir == AS_IS || len != 0 && kernel::read_user::<u8>(text as Ptr, 0) == b'/' {
+    let len = scratch::append_str::<SPACE>(s, text, PATH_MAX);
+    if dir == AS_IS || len != 0 && kernel::read_from::<SPACE, u8>(text, 0) == b'/' {
         return (len, 0);
     }
     let start = if dir == NONE || dirfd as u32 == AT_FDCWD {
@@ -152,26 +156,25 @@ fn text(s: *mut Scratch, body: *const CallBody, recipe: &Recipe) -> u16 {
         return 0;
     }
     if recipe.flags & NAMES_ITSELF == 0 {
-        return scratch::append_user_str_max(s, at, TEXT_MAX);
+        return scratch::append_str::<USER>(s, at, TEXT_MAX);
     }
-    if argument(body, 0) == PR_SET_NAME { scratch::append_user_str_max(s, at, NAME_MAX) } else { 0 }
+    if argument(body, 0) == PR_SET_NAME { scratch::append_str::<USER>(s, at, NAME_MAX) } else { 0 }
 }
 
-/// What is behind the descriptor, and the address that was given; appends the file's path or the unix socket's.
+/// Tells the address that was given; of a unix socket appends its path, whose length it returns.
 #[inline(always)]
-fn object(s: *mut Scratch, body: *mut CallBody, recipe: &Recipe, call: &Call, address: Ptr, address_len: u64) {
-    // SAFETY: `body` points into the scratch, here and below.
-    let ends = unsafe { &raw mut (*body).ends };
-    let mut unix = if address.is_null() {
-        0
-    } else {
-        unsafe { (*body).info |= CALL_ADDRESS | CALL_GIVEN };
-        socket::given(s, ends, address, address_len)
-    };
-    let has_fd = if recipe.fd == RESULT { call.ret >= 0 } else { recipe.fd != NONE };
-    let fd = if recipe.fd == RESULT { call.ret as u32 } else { argument(body, recipe.fd) as u32 };
-    if has_fd {
-        let file = file::by_fd(call.task, fd);
+pub fn address_given<const SPACE: bool>(s: *mut Scratch, body: *mut CallBody, address: Ptr, len: u64) -> u16 {
+    // SAFETY: `body` points into the scratch.
+    unsafe { (*body).info |= CALL_ADDRESS | CALL_GIVEN };
+    socket::given::<SPACE>(s, unsafe { &raw mut (*body).ends }, address, len)
+}
+
+/// What is behind the descriptor; appends the file's path. `unix`: length of the unix socket's path that was appended already.
+#[inline(always)]
+pub fn object(s: *mut Scratch, body: *mut CallBody, task: Ptr, fd: Option<u32>, mut unix: u16) {
+    if let Some(fd) = fd {
+        let file = file::by_fd(task, fd);
+        // SAFETY: `body` points into the scratch, here and below.
         unsafe { (*body).fd = fd };
         if !file.is_null() {
             unsafe { (*body).info |= CALL_FD };
@@ -191,6 +194,7 @@ fn object(s: *mut Scratch, body: *mut CallBody, recipe: &Recipe, call: &Call, ad
             }
         }
     }
+    // SAFETY: as above.
     unsafe { (*body).object_len = unix };
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What is read back from here is unknown to the verifier, so its states converge after each branch: walks stay linear in
 //! their bound. Hence the volatile accesses of `get!` and `set!`.
-use crate::kernel::{Ptr, WINDOW, Window};
+use crate::kernel::{Ptr, USER, WINDOW, Window};
 use agent_abi::{
     map::{END, LiteralKey, TEXT},
     record::TRUNCATED,
@@ -15,6 +15,8 @@ const PART_MASK: u64 = 0x1fff;
 /// The path under construction grows down from here.
 pub const PATH_END: u64 = 4096;
 const PATH_MASK: u64 = PATH_END - 1;
+/// Longest string that is appended.
+pub const PATH_MAX: u64 = PATH_END - 1;
 /// A path component is at most this long (NAME_MAX).
 pub const NAME_MASK: u64 = 0xff;
 
@@ -57,6 +59,8 @@ unsafe impl Sync for Scratch {}
 static EXEC_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static SYSCALL_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static IO_URING_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// Reads a member of the scratch.
 macro_rules! get {
@@ -84,6 +88,12 @@ pub fn exec(fixed: usize) -> Option<*mut Scratch> {
 #[inline(always)]
 pub fn syscall(fixed: usize) -> Option<*mut Scratch> {
     SYSCALL_SCRATCH.get_ptr_mut(0).inspect(|s| begin(*s, fixed))
+}
+
+/// The scratch of the program for requests of io_uring, with `fixed` bytes taken.
+#[inline(always)]
+pub fn io_uring(fixed: usize) -> Option<*mut Scratch> {
+    IO_URING_SCRATCH.get_ptr_mut(0).inspect(|s| begin(*s, fixed))
 }
 
 /// Zeroes a body, word by word: what does not apply stays zero. `body` points into the scratch and consists of words.
@@ -159,39 +169,39 @@ fn took(s: *mut Scratch, n: u64) -> u16 {
     n as u16
 }
 
-/// Appends `len` bytes of the user space of the current task; 0 when they cannot be read.
+/// Appends `len` bytes of the user space of the current task, or of the kernel's; 0 when they cannot be read.
 #[inline(always)]
-pub fn append_user(s: *mut Scratch, from: Ptr, len: u64) -> u16 {
+pub fn append<const SPACE: bool>(s: *mut Scratch, from: Ptr, len: u64) -> u16 {
     let Some(to) = next(s) else { return 0 };
     let n = len & PART_MASK;
     // SAFETY: `to` has room for PART_MASK bytes.
-    if unsafe { generated::bpf_probe_read_user(to.cast(), n as u32, from.cast()) } != 0 {
+    let ret = unsafe {
+        if SPACE == USER {
+            generated::bpf_probe_read_user(to.cast(), n as u32, from.cast())
+        } else {
+            generated::bpf_probe_read_kernel(to.cast(), n as u32, from.cast())
+        }
+    };
+    if ret != 0 {
         truncated(s);
         return 0;
     }
     took(s, n)
 }
 
-/// Appends a string of user space without its NUL, at most 4095 bytes of it.
+/// Appends a string of user space or of the kernel without its NUL, at most `max` bytes (at most [`PATH_MAX`]) of it.
 #[inline(always)]
-pub fn append_user_str(s: *mut Scratch, from: Ptr) -> u16 {
-    append_user_str_max(s, from, PATH_END - 1)
-}
-
-/// The same, at most `max` bytes (at most 4095) of it.
-#[inline(always)]
-pub fn append_user_str_max(s: *mut Scratch, from: Ptr, max: u64) -> u16 {
+pub fn append_str<const SPACE: bool>(s: *mut Scratch, from: Ptr, max: u64) -> u16 {
     let Some(to) = next(s) else { return 0 };
+    let size = ((max + 1) & PART_MASK) as u32;
     // SAFETY: `to` has room for PART_MASK bytes, which is more than the size given.
-    string(s, unsafe { generated::bpf_probe_read_user_str(to.cast(), ((max + 1) & PART_MASK) as u32, from.cast()) })
-}
-
-/// Appends a string of the kernel without its NUL, at most 4095 bytes of it.
-#[inline(always)]
-pub fn append_kernel_str(s: *mut Scratch, from: Ptr) -> u16 {
-    let Some(to) = next(s) else { return 0 };
-    // SAFETY: as append_user_str.
-    string(s, unsafe { generated::bpf_probe_read_kernel_str(to.cast(), PATH_END as u32, from.cast()) })
+    string(s, unsafe {
+        if SPACE == USER {
+            generated::bpf_probe_read_user_str(to.cast(), size, from.cast())
+        } else {
+            generated::bpf_probe_read_kernel_str(to.cast(), size, from.cast())
+        }
+    })
 }
 
 /// What a string helper returned: length with NUL, or an error.

@@ -9,6 +9,8 @@ mod agent;
 mod calls;
 #[path = "standalone/defaults.rs"]
 mod defaults;
+#[path = "standalone/io_uring.rs"]
+mod io_uring;
 #[path = "standalone/trace.rs"]
 mod trace;
 

@@ -21,10 +21,12 @@ pub struct Argument {
     pub(super) number: Option<i64>,
     /// As the call gave it, where `text` is something else.
     pub(super) raw: Option<Vec<u8>>,
+    /// It has no value.
+    pub(super) unknown: bool,
 }
 
 pub(super) fn text(name: &'static str, text: impl Into<Vec<u8>>) -> Argument {
-    Argument { name, text: text.into(), number: None, raw: None }
+    Argument { name, text: text.into(), number: None, raw: None, unknown: false }
 }
 
 pub(super) fn number(name: &'static str, n: impl Into<i64>) -> Argument {
@@ -32,8 +34,9 @@ pub(super) fn number(name: &'static str, n: impl Into<i64>) -> Argument {
     Argument { number: Some(n), ..text(name, n.to_string()) }
 }
 
-/// A result: its name, and what it is called when it is an error.
-pub(super) fn result(name: &'static str, n: i64) -> Argument {
+/// A result: its name, and what it is called when it is an error; one that is not known yet is as Falco writes what is missing.
+pub(super) fn result(name: &'static str, n: Option<i64>) -> Argument {
+    let Some(n) = n else { return Argument { unknown: true, ..text(name, "<NA>") } };
     let words = if n < 0 { format!("{n}({})", errno(n)) } else { n.to_string() };
     Argument { number: Some(n), ..text(name, words) }
 }
@@ -72,7 +75,7 @@ pub(super) fn arguments(view: &View<'_>) -> Vec<Argument> {
     };
     match &view.record.body {
         Body::Exec(exec) => {
-            let mut list = started(vec![result("res", 0)]);
+            let mut list = started(vec![result("res", Some(0))]);
             list.extend([
                 number("tty", exec.tty),
                 number("pgid", exec.pgid),
@@ -84,7 +87,7 @@ pub(super) fn arguments(view: &View<'_>) -> Vec<Argument> {
             list
         }
         Body::Fork(fork) => {
-            let mut list = started(vec![result("res", i64::from(fork.child_pid))]);
+            let mut list = started(vec![result("res", Some(i64::from(fork.child_pid)))]);
             list.extend([
                 named_flags(fork.flags, flags::CLONE),
                 number("uid", fork.child_uid),
@@ -101,7 +104,7 @@ pub(super) fn arguments(view: &View<'_>) -> Vec<Argument> {
         Body::Open(open) => {
             let flags = open_flags(open, header.event_type);
             vec![
-                result("fd", open.ret),
+                result("fd", view.result()),
                 number("dirfd", open.dirfd),
                 text("name", open.path),
                 Argument { number: Some(i64::from(open.flags)), ..text("flags", flags) },
@@ -113,7 +116,7 @@ pub(super) fn arguments(view: &View<'_>) -> Vec<Argument> {
         Body::Connect(connect) => {
             let socket = Socket::of_connect(connect);
             let (tuple, addr) = (socket.name().unwrap_or_default(), socket.address().unwrap_or_default());
-            vec![result("res", connect.ret), text("tuple", tuple), number("fd", connect.fd), text("addr", addr)]
+            vec![result("res", view.result()), text("tuple", tuple), number("fd", connect.fd), text("addr", addr)]
         }
         Body::Call(call) => calls::arguments(view, call),
     }
@@ -158,7 +161,7 @@ pub(super) fn one<'a>(view: &View<'_>, key: &str, raw: bool) -> Lookup<'a> {
         }
     };
     match found {
-        None => Lookup::Missing,
+        None | Some(Argument { unknown: true, .. }) => Lookup::Missing,
         Some(Argument { number: Some(n), .. }) if raw => Lookup::Value(Value::Int(n)),
         Some(Argument { raw: Some(given), .. }) if raw => given.into(),
         Some(argument) => argument.text.into(),

@@ -197,7 +197,7 @@ fn argument(view: &View<'_>, call: &Call<'_>, name: &'static str, kind: Kind) ->
         ..number(name, signed(n))
     };
     match kind {
-        Res => result(name, call.ret),
+        Res => result(name, view.result()),
         Tuple => text(name, socket(view, call).and_then(|s| s.name()).unwrap_or_default()),
         Address => text(name, socket(view, call).and_then(|s| s.address()).unwrap_or_default()),
         Path => path(name, call.path),

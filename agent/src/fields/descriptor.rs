@@ -53,8 +53,9 @@ pub(super) fn lookup<'a>(view: &'a View<'_>, field: Field) -> Option<Lookup<'a>>
 /// fd.num: negative when a call that makes one failed.
 fn number(view: &View<'_>) -> Option<i64> {
     match &view.record.body {
-        Body::Open(open) => Some(open.ret),
-        Body::Connect(connect) => Some(i64::from(connect.fd)),
+        Body::Open(_) => view.result(),
+        // Of a file of the ring's own table there is none.
+        Body::Connect(connect) => Some(i64::from(connect.fd)).filter(|fd| *fd >= 0 || !view.record.header.io_uring),
         Body::Call(call) => called(view, call),
         _ => None,
     }
@@ -66,7 +67,8 @@ fn called(view: &View<'_>, call: &Call<'_>) -> Option<i64> {
     match (call.fd, recipe.fd) {
         (Some(fd), _) => Some(i64::from(fd)),
         (None, NONE) => None,
-        (None, RESULT) => Some(call.ret),
+        (None, RESULT) => view.result(),
+        (None, _) if view.record.header.io_uring => None,
         #[allow(clippy::cast_possible_truncation, reason = "a descriptor is the argument's lower half")]
         (None, n) => call.args.get(usize::from(n)).map(|fd| i64::from(*fd as i32)),
     }

@@ -73,6 +73,7 @@ pub(super) fn lookup<'a>(view: &'a View<'_>, field: Field, arg: Option<&Arg>) ->
         Field::EvtCountErrorOther => uint(u64::from(failed && !matches!(category(view), "file" | "net" | "memory"))),
         Field::EvtSource => "syscall".into(),
         Field::EvtHostname | Field::K8sNodeName => view.around.node.into(),
+        Field::EyasIoUring => truth(header.io_uring),
         Field::EyasTruncated => truth(header.truncated || view.process.exec.truncated),
         Field::EvtIsOpenRead | Field::EvtIsOpenWrite | Field::EvtIsOpenExec | Field::EvtIsOpenCreate => {
             let Body::Open(open) = &view.record.body else { return Some(Lookup::Missing) };

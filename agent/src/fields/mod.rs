@@ -116,9 +116,10 @@ impl<'a> View<'a> {
         i64::try_from(boot).unwrap_or(i64::MAX).saturating_add(self.around.boot_to_wall)
     }
 
-    /// What the call returned, where it is one that returns.
+    /// What the call returned, where it is one that returns and has done so. A connect that an io_uring is asked for is under way.
     fn result(&self) -> Option<i64> {
         match &self.record.body {
+            Body::Open(_) | Body::Call(_) if self.record.header.io_uring => None,
             Body::Exec(_) => Some(0),
             Body::Fork(f) => Some(i64::from(f.child_pid)),
             Body::Exit(_) => None,

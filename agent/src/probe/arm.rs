@@ -5,13 +5,13 @@ use super::{
     gate::{Gate, wait_for_programs},
     loader::{self, Loaded, Program, Value, chain},
 };
-use agent_abi::map;
+use agent_abi::{call, map};
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray},
     programs::{BtfTracePoint, tp_btf::BtfTracePointLinkId},
 };
-use engine::event::Hook;
+use engine::event::{EventType, Hook};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -26,6 +26,8 @@ pub struct Probe {
     sides: Option<Sides>,
     attached: BTreeMap<Program, BtfTracePointLinkId>,
     refused: Vec<(Program, String)>,
+    /// See [`Loaded::untold`].
+    untold: Vec<EventType>,
 }
 
 impl std::fmt::Debug for Probe {
@@ -44,6 +46,16 @@ const fn program(hook: Hook) -> Program {
     }
 }
 
+/// A further program that serves a hook, where this kernel takes it.
+fn second_program(hook: Hook) -> Option<Program> {
+    call::is_in_rings(hook as u8).then_some(Program::IoUring)
+}
+
+/// All programs that serve a hook.
+fn programs(hook: Hook) -> impl Iterator<Item = Program> {
+    [program(hook)].into_iter().chain(second_program(hook))
+}
+
 impl Probe {
     /// Loads the programs; attaches nothing.
     ///
@@ -51,12 +63,15 @@ impl Probe {
     /// No BTF, no permission, or the kernel refuses a life-cycle program. Other refused programs show in
     /// [`Self::hook_status`].
     pub fn load(options: &Options) -> Result<Self, ProbeError> {
-        let Loaded { ebpf, maps, refused } = loader::load(options.ring_size, options.exclude_self)?;
+        let Loaded { ebpf, maps, refused, untold } = loader::load(options.ring_size, options.exclude_self)?;
         let life_cycle = Hook::ALL.iter().copied().filter(|h| h.is_life_cycle());
         for hook in life_cycle {
             if let Some((_, reason)) = refused.iter().find(|(p, _)| *p == program(hook)) {
                 return Err(ProbeError::Hook { hook, reason: reason.clone() });
             }
+        }
+        if let Some((_, reason)) = refused.iter().find(|(p, _)| *p == Program::IoUring) {
+            tracing::warn!(reason, "what processes ask an io_uring for is not seen on this kernel");
         }
         Ok(Self {
             ebpf,
@@ -68,6 +83,7 @@ impl Probe {
             ring: Some((maps.ring, maps.ring_size)),
             attached: BTreeMap::new(),
             refused,
+            untold,
         })
     }
 
@@ -78,7 +94,9 @@ impl Probe {
     /// A program cannot be attached.
     pub fn widen(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
         for hook in filter.hooks() {
-            self.attach(hook)?;
+            for which in programs(hook) {
+                self.attach(hook, which)?;
+            }
         }
         Ok(())
     }
@@ -91,7 +109,7 @@ impl Probe {
     pub fn narrow(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
         self.gate.set(filter.clone())?;
         let unneeded: Vec<Program> =
-            self.attached.keys().copied().filter(|p| !filter.hooks().any(|h| program(h) == *p)).collect();
+            self.attached.keys().copied().filter(|p| !filter.hooks().any(|h| programs(h).any(|of| of == *p))).collect();
         for program in unneeded {
             let Some(link) = self.attached.remove(&program) else { continue };
             if let Err(error) = self.program(program)?.detach(link) {
@@ -143,8 +161,7 @@ impl Probe {
             .ok_or_else(|| ProbeError::Object(format!("no program {} in it", which.symbol())))
     }
 
-    fn attach(&mut self, hook: Hook) -> Result<(), ProbeError> {
-        let which = program(hook);
+    fn attach(&mut self, hook: Hook, which: Program) -> Result<(), ProbeError> {
         if self.attached.contains_key(&which) || self.refused.iter().any(|(p, _)| *p == which) {
             return Ok(());
         }
@@ -230,12 +247,29 @@ impl Probe {
         let which = program(hook);
         match self.refused.iter().find(|(p, _)| *p == which) {
             Some((_, reason)) => HookCheck { hook, backend: Backend::Unavailable, reason: reason.clone() },
-            None => HookCheck {
-                hook,
-                backend: Backend::Baseline,
-                reason: format!("the raw tracepoint {} takes our program", which.tracepoint()),
-            },
+            None => {
+                let tracepoint = which.tracepoint();
+                let rings = self.in_rings(hook).map(|told| format!("; {told}")).unwrap_or_default();
+                let reason = format!("the raw tracepoint {tracepoint} takes our program{rings}");
+                HookCheck { hook, backend: Backend::Baseline, reason }
+            }
         }
+    }
+
+    /// How what an io_uring is asked for is seen, of hooks that it can be asked for.
+    fn in_rings(&self, hook: Hook) -> Option<String> {
+        let which = second_program(hook)?;
+        if let Some((_, reason)) = self.refused.iter().find(|(p, _)| *p == which) {
+            return Some(format!("what goes through an io_uring is not seen: {reason}"));
+        }
+        let untold: Vec<&str> = self.untold.iter().filter(|t| t.hook() == hook).map(|t| t.as_str()).collect();
+        Some(match untold.as_slice() {
+            [] => "what goes through an io_uring is seen when it is submitted".to_owned(),
+            names => format!(
+                "of what goes through an io_uring {} is not seen: this kernel does not describe such requests",
+                names.join(", ")
+            ),
+        })
     }
 }
 

@@ -3,12 +3,14 @@ use super::{ProbeError, Sides, symbols::Kernel};
 use agent_abi::{
     Wire,
     map::{CanaryState, FilterSlot, HookCounters, LiteralKey, LostCounters, Settings, feature},
+    offsets::{MISSING, Offsets},
 };
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, LpmTrie, Map, MapData, PerCpuArray},
     programs::{BtfTracePoint, ProgramError},
 };
+use engine::event::EventType;
 use std::{io, thread};
 
 /// The programs, built by build.rs.
@@ -38,10 +40,11 @@ pub(super) enum Program {
     Fork,
     Exit,
     SysExit,
+    IoUring,
 }
 
 impl Program {
-    pub(super) const ALL: [Self; 4] = [Self::Exec, Self::Fork, Self::Exit, Self::SysExit];
+    pub(super) const ALL: [Self; 5] = [Self::Exec, Self::Fork, Self::Exit, Self::SysExit, Self::IoUring];
 
     /// The program's symbol.
     pub(super) const fn symbol(self) -> &'static str {
@@ -50,17 +53,45 @@ impl Program {
             Self::Fork => "on_fork",
             Self::Exit => "on_exit",
             Self::SysExit => "on_sys_exit",
+            Self::IoUring => "on_io_uring",
         }
     }
 
-    /// The tracepoint.
-    pub(super) const fn tracepoint(self) -> &'static str {
+    /// The tracepoint, by the names that it has had, newest first.
+    pub(super) const fn tracepoints(self) -> &'static [&'static str] {
         match self {
-            Self::Exec => "sched_process_exec",
-            Self::Fork => "sched_process_fork",
-            Self::Exit => "sched_process_exit",
-            Self::SysExit => "sys_exit",
+            Self::Exec => &["sched_process_exec"],
+            Self::Fork => &["sched_process_fork"],
+            Self::Exit => &["sched_process_exit"],
+            Self::SysExit => &["sys_exit"],
+            // The first since Linux 6.4.
+            Self::IoUring => &["io_uring_submit_req", "io_uring_submit_sqe"],
         }
+    }
+
+    /// The tracepoint's newest name.
+    pub(super) const fn tracepoint(self) -> &'static str {
+        self.tracepoints()[0]
+    }
+
+    /// Members that only this program needs and that the running kernel lacks.
+    fn lacks(self, offsets: &Offsets) -> Vec<String> {
+        if self != Self::IoUring {
+            return Vec::new();
+        }
+        let o = offsets;
+        let needed = [
+            (o.kiocb_opcode, "io_kiocb.opcode"),
+            (o.kiocb_flags, "io_kiocb.flags"),
+            (o.kiocb_fd, "io_kiocb.cqe.fd"),
+            (o.kiocb_async, "io_kiocb.async_data"),
+            (o.io_open_dfd, "io_open.dfd"),
+            (o.io_open_filename, "io_open.filename"),
+            (o.io_open_flags, "io_open.how"),
+            (o.io_connect_addr, "io_connect.addr"),
+            (o.io_connect_len, "io_connect.addr_len"),
+        ];
+        needed.iter().filter(|(offset, _)| *offset == MISSING).map(|(_, name)| (*name).to_owned()).collect()
     }
 }
 
@@ -91,6 +122,8 @@ pub(super) struct Loaded {
     pub(super) maps: Maps,
     /// Why a program could not be loaded, by program.
     pub(super) refused: Vec<(Program, String)>,
+    /// Event types that an io_uring can be asked for, and that this kernel does not describe the requests of.
+    pub(super) untold: Vec<EventType>,
 }
 
 /// Loads all programs.
@@ -116,10 +149,11 @@ pub(super) fn load(ring_size: usize, exclude_self: bool) -> Result<Loaded, Probe
         .map_max_entries("EVENTS", ring_size as u32)
         .load(OBJECT)
         .map_err(|e| not_allowed(&e).unwrap_or_else(|| ProbeError::Object(chain(&e))))?;
-    let refused = verify(&mut ebpf, &btf)?;
+    let refused = verify(&mut ebpf, &btf, &kernel.offsets)?;
     drop(btf);
     give_memory_back();
-    Ok(Loaded { maps: maps(&mut ebpf, ring_size)?, ebpf, refused })
+    let untold = untold(&kernel.offsets);
+    Ok(Loaded { maps: maps(&mut ebpf, ring_size)?, ebpf, refused, untold })
 }
 
 /// Gives the megabytes that the kernel's type information took back to the system: glibc would keep them.
@@ -129,6 +163,26 @@ fn give_memory_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// What `agent-ebpf/src/io_uring.rs` leaves out on this kernel.
+fn untold(offsets: &Offsets) -> Vec<EventType> {
+    let o = offsets;
+    [
+        (o.io_unlink_filename, EventType::Unlinkat),
+        (o.io_rename_old, EventType::Renameat2),
+        (o.io_mkdir_filename, EventType::Mkdirat),
+        (o.io_link_old, EventType::Linkat),
+        (o.io_link_old, EventType::Symlinkat),
+        (o.io_accept_flags, EventType::Accept4),
+        (o.io_socket_domain, EventType::Socket),
+        (o.io_splice_in, EventType::Splice),
+        (o.io_send_len, EventType::Sendto),
+        (o.io_send_len, EventType::Sendmsg),
+    ]
+    .into_iter()
+    .filter_map(|(offset, event_type)| (offset == MISSING).then_some(event_type))
+    .collect()
 }
 
 fn settings(kernel: &Kernel, ring_size: usize, exclude_self: bool) -> Settings {
@@ -152,17 +206,23 @@ fn host_mount_namespace() -> u32 {
 }
 
 /// Passes every program to the verifier, at the same time; those refused and why.
-fn verify(ebpf: &mut Ebpf, btf: &Btf) -> Result<Vec<(Program, String)>, ProbeError> {
+fn verify(ebpf: &mut Ebpf, btf: &Btf, offsets: &Offsets) -> Result<Vec<(Program, String)>, ProbeError> {
     let mut results = Vec::new();
+    let mut refused = Vec::new();
     thread::scope(|scope| {
         let mut threads = Vec::new();
         for (symbol, program) in ebpf.programs_mut() {
             let Some(which) = Program::ALL.into_iter().find(|p| p.symbol() == symbol) else { continue };
+            let lacks = which.lacks(offsets);
+            if !lacks.is_empty() {
+                refused.push((which, format!("this kernel does not describe {}", lacks.join(", "))));
+                continue;
+            }
             threads.push((
                 which,
                 scope.spawn(move || {
                     let program: &mut BtfTracePoint = program.try_into()?;
-                    program.load(which.tracepoint(), btf)
+                    load_first(program, which.tracepoints(), btf)
                 }),
             ));
         }
@@ -170,7 +230,6 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf) -> Result<Vec<(Program, String)>, ProbeErr
             results.push((which, thread.join()));
         }
     });
-    let mut refused = Vec::new();
     for (which, result) in results {
         match result {
             Ok(Ok(())) => {}
@@ -184,6 +243,18 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf) -> Result<Vec<(Program, String)>, ProbeErr
         }
     }
     Ok(refused)
+}
+
+/// Loads a program for the first of the names that this kernel has a tracepoint of.
+fn load_first(program: &mut BtfTracePoint, names: &[&str], btf: &Btf) -> Result<(), ProgramError> {
+    let mut result = Ok(());
+    for name in names {
+        result = program.load(name, btf);
+        if !matches!(result, Err(ProgramError::Btf(_))) {
+            break;
+        }
+    }
+    result
 }
 
 fn maps(ebpf: &mut Ebpf, ring_size: usize) -> Result<Maps, ProbeError> {

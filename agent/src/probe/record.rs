@@ -60,6 +60,9 @@ pub struct Header {
     pub truncated: bool,
     /// Set off by the agent itself.
     pub canary: bool,
+    /// Asked for through an io_uring: told when it was submitted, so that there is no result (results in the body are 0, of a
+    /// connect `-EINPROGRESS`).
+    pub io_uring: bool,
     /// Of a canary: what it was armed with.
     pub nonce: u32,
     /// CLOCK_BOOTTIME, nanoseconds.
@@ -335,6 +338,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
         classes: h.classes,
         truncated: h.flags & record::TRUNCATED != 0,
         canary: h.flags & record::CANARY != 0,
+        io_uring: h.flags & record::IO_URING != 0,
         nonce: h.nonce,
         time: h.time,
         cpu: h.cpu,

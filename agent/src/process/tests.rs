@@ -19,6 +19,7 @@ fn header(pid: u32, start: u64) -> Header {
         generation: 1,
         truncated: false,
         canary: false,
+        io_uring: false,
         nonce: 0,
         time: start + 5 * SECOND,
         cpu: 0,

@@ -11,6 +11,7 @@ mod connects;
 mod counting;
 mod execs;
 mod filters;
+mod io_uring;
 mod life;
 mod opens;
 mod reload;

@@ -380,5 +380,6 @@ catalogue! {
     K8sExecUser "k8s.exec.user" Text No One Nobody; "Who ran kubectl exec.";
     K8sExecGroups "k8s.exec.groups" Text No Set Nobody; "Groups of who ran kubectl exec.";
     EyasTruncated "eyas.truncated" Bool No One Event; "A path or the arguments were cut at their bound.";
+    EyasIoUring "eyas.io_uring" Bool No One Event; "Asked for through an io_uring: told when it was submitted, so that its result is not known (evt.res, evt.rawres and the fd.num of an open are missing).";
     EyasPodPending "eyas.pod_pending" Bool No One Container; "The pod's metadata had not arrived in time.";
 }

@@ -26,7 +26,7 @@ impl OpenFilter {
     /// - `read`: access mode O_RDONLY or O_RDWR.
     /// - `write`: access mode O_WRONLY or O_RDWR.
     /// - `create`: O_CREAT is set, or O_TMPFILE (all bits of it), or the call is creat.
-    /// - `failed`: the call returned an error.
+    /// - `failed`: the call returned an error. What an io_uring is asked for has not (yet).
     #[must_use]
     pub const fn class(read: bool, write: bool, create: bool, failed: bool) -> u32 {
         read as u32 | (write as u32) << 1 | (create as u32) << 2 | (failed as u32) << 3

@@ -45,7 +45,7 @@ fn fields() -> &'static [FieldRef] {
             k8s.pod.label[app] evt.type evt.type evt.dir evt.res evt.arg[flags] proc.aname[2] proc.aname proc.aname fd.ip fd.net \
             fd.port proc.pid proc.tty user.uid fd.num evt.rawres fd.sport fd.rport evt.rawarg[flags] proc.duration evt.time \
             evt.rawtime evt.is_open_read evt.is_open_write evt.is_open_create evt.failed container.privileged fd.sip fd.rip \
-            fd.snet fd.rnet fd.typechar evt.num evt.source evt.buffer evt.latency fd.types";
+            fd.snet fd.rnet fd.typechar eyas.io_uring evt.num evt.source evt.buffer evt.latency fd.types";
         names.split_whitespace().map(|name| FieldRef::parse(name).unwrap()).collect()
     })
 }

@@ -68,7 +68,15 @@ impl Known {
             // Only the negative is certain: the flag allows creation, the file may have been there.
             Field::EvtIsOpenCreate if !has(OpenFilter::CREATE) => truth(false),
             Field::EvtFailed => truth(has(OpenFilter::FAILED)),
-            Field::EvtRes if !has(OpenFilter::FAILED) => test.matches(&Value::from("SUCCESS")).into(),
+            // Never decided to be true: what an io_uring is asked for has no result, and is in the classes of what does not fail.
+            Field::EvtRes if !has(OpenFilter::FAILED) => {
+                if test.matches(&Value::from("SUCCESS")) {
+                    Truth::Unknown
+                } else {
+                    Truth::False
+                }
+            }
+            Field::EyasIoUring if has(OpenFilter::FAILED) => truth(false),
             // Some error's name, whichever.
             Field::EvtRes if matches!(test, Test::TextEq(text) if **text == *b"SUCCESS") => Truth::False,
             Field::FdNum | Field::EvtRawres => decide_result(test, has(OpenFilter::FAILED)),
@@ -89,6 +97,7 @@ pub fn is_decisive(operand: &Operand) -> bool {
             | Field::EvtIsOpenCreate
             | Field::EvtFailed
             | Field::EvtRes
+            | Field::EyasIoUring
             | Field::FdNum
             | Field::EvtRawres
     ))

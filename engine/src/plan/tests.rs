@@ -153,6 +153,12 @@ fn the_filter_of_opens_is_as_narrow_as_flags_and_result_allow() {
     );
     assert_eq!(wanted("evt.type = open and evt.res = SUCCESS"), classes(|_, _, _, failed| !failed));
     assert_eq!(wanted("evt.type = open and evt.res in (EACCES, EPERM)"), classes(|_, _, _, failed| failed));
+    assert_eq!(
+        wanted("evt.type = openat and evt.is_open_read = true and (fd.num >= 0 or eyas.io_uring = true)"),
+        classes(|r, _, _, failed| r && !failed)
+    );
+    // No result is none of them.
+    assert_eq!(wanted("evt.type = open and not evt.res = SUCCESS"), classes(|_, _, _, _| true));
     assert_eq!(wanted("evt.type = open and evt.failed = true"), classes(|_, _, _, failed| failed));
     assert_eq!(wanted("evt.type = open and evt.is_open_create = true"), classes(|_, _, create, _| create));
     assert_eq!(wanted("evt.type = open and not evt.is_open_write = true"), classes(|_, w, _, _| !w));

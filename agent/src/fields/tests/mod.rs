@@ -27,6 +27,7 @@ fn header(event_type: EventType) -> Header {
         generation: 1,
         truncated: false,
         canary: false,
+        io_uring: false,
         nonce: 0,
         time: 60_000_000_000,
         cpu: 1,

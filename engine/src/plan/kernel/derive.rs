@@ -146,6 +146,7 @@ impl Deriver<'_> {
                 | F::EvtIsOpenCreate
                 | F::EvtFailed
                 | F::EvtRes
+                | F::EyasIoUring
                 | F::FdNum
                 | F::EvtRawres
         ) {

@@ -172,10 +172,13 @@ fn real(rng: &mut Rng, event: &mut AnyEvent) -> RealFacts {
         let created = bits & OpenFilter::CREATE != 0 && rng.one_in(2);
         set("evt.is_open_create", Lookup::Value(Value::Bool(created)));
         set("evt.failed", has(OpenFilter::FAILED));
-        set("evt.res", if failed { "ENOENT" } else { "SUCCESS" }.into());
+        let in_ring = !failed && rng.one_in(4);
+        set("eyas.io_uring", Lookup::Value(Value::Bool(in_ring)));
+        let result = if failed { "ENOENT" } else { "SUCCESS" };
+        set("evt.res", if in_ring { Lookup::Missing } else { result.into() });
         let number = if failed { -2 } else { 3 };
         for field in ["fd.num", "evt.rawres"] {
-            set(field, if rng.one_in(5) { Lookup::Missing } else { Lookup::Value(Value::Int(number)) });
+            set(field, if in_ring || rng.one_in(5) { Lookup::Missing } else { Lookup::Value(Value::Int(number)) });
         }
         let path = *rng.pick(&[
             "/etc/shadow",
@@ -312,6 +315,8 @@ fn plain(rng: &mut Rng, depth: usize) -> Expr {
             "container.id",
             "evt.is_open_write",
             "evt.failed",
+            "evt.res",
+            "eyas.io_uring",
             "k8s.ns.name",
         ]);
         let op = *rng.pick(OPS);
@@ -334,7 +339,8 @@ fn piece(rng: &mut Rng, field: &str, op: Op) -> Text {
         "fd.sport" | "fd.rport" => &["0", "1", "3", "443", "65535"][..],
         "fd.sip" | "fd.rip" => &["10.0.0.1", "10.0.0.2", "192.168.1.1", "::1", "fe80::1"],
         "fd.snet" | "fd.rnet" => &["10.0.0.0/8", "10.0.0.0/31", "192.168.0.0/16", "fe80::/10", "::1"],
-        "evt.is_open_write" | "evt.failed" => &["true", "false"],
+        "evt.is_open_write" | "evt.failed" | "eyas.io_uring" => &["true", "false"],
+        "evt.res" => &["SUCCESS", "ENOENT"],
         "container.id" => &["host", "3ad7b26ded6d", "root"],
         "proc.name" => &["sh", "bash", "nginx"],
         _ => &["/etc/shadow", "/etc/ssh/sshd_config", "/etc", "/home/a/.ssh/id_rsa", "/usr/bin/sh", "/tmp/x"],
