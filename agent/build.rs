@@ -37,6 +37,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let out = PathBuf::from(var("OUT_DIR")?);
     let object = out.join("agent-ebpf");
+    // A file of its own, also where another build folder was copied here by hard links: writing would change theirs.
+    if object.exists() {
+        fs::remove_file(&object)?;
+    }
     if let Some(ready) = env::var_os("AGENT_EBPF_OBJECT") {
         fs::copy(&ready, &object).map_err(|e| format!("AGENT_EBPF_OBJECT {}: {e}", ready.display()))?;
         return Ok(());

@@ -3,9 +3,9 @@
 //! Exit status: 0 done, 1 something wrong in the input (or a hook that this kernel cannot serve), 2 used wrongly or could not
 //! run.
 use crate::{
+    check::{self, Verdict},
     output::Format,
-    probe::{self, Backend},
-    run,
+    probe, run,
     trace::{self, TraceArgs},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -61,8 +61,17 @@ enum Command {
     /// Print events as they come, with all their fields: what a rule can ask for.
     #[command(after_help = trace::EXAMPLES)]
     Trace(TraceArgs),
-    /// Say what this kernel can do: each hook, by what means, and why.
-    Check,
+    /// Say what this kernel can do: each hook loaded and set off, why not, and what to do about it.
+    #[command(after_help = check::EXIT)]
+    Check(CheckArgs),
+}
+
+/// Arguments of `check`.
+#[derive(Args, Clone, Copy, Debug)]
+struct CheckArgs {
+    /// How it is told. text: tables for people; json: one object.
+    #[arg(short, long, value_enum, default_value_t = Format::Text, hide_possible_values = true, value_name = "text|json")]
+    output: Format,
 }
 
 /// Arguments of `run`.
@@ -130,7 +139,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logs(cli.log_format);
     match cli.command {
-        Command::Check => check(),
+        Command::Check(args) => match check::run(args.output) {
+            Verdict::Well => ExitCode::SUCCESS,
+            Verdict::Missing => ExitCode::FAILURE,
+            Verdict::NotTried => ExitCode::from(2),
+        },
         Command::Trace(args) => done(trace::run(&args)),
         Command::Run(args) => done(run::run(args, cli.log_format == LogFormat::Text)),
     }
@@ -157,15 +170,6 @@ fn logs(format: LogFormat) {
         LogFormat::Text => builder.with_target(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
-}
-
-fn check() -> ExitCode {
-    let hooks = probe::check();
-    anstream::println!("{:<9} {:<12} WHY", "HOOK", "BACK END");
-    for hook in &hooks {
-        anstream::println!("{:<9} {:<12} {}", hook.hook.as_str(), hook.backend.as_str(), hook.reason);
-    }
-    if hooks.iter().any(|h| h.backend == Backend::Unavailable) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 #[cfg(test)]

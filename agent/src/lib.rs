@@ -9,6 +9,7 @@
 //! One thread owns the ring, the process table and the evaluation; all else is asynchronous and fed by bounded queues
 //! whose losses are counted.
 
+mod check;
 pub mod cli;
 pub mod cluster;
 pub mod container;

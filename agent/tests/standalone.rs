@@ -7,6 +7,8 @@
 mod agent;
 #[path = "standalone/calls.rs"]
 mod calls;
+#[path = "standalone/check.rs"]
+mod check;
 #[path = "standalone/defaults.rs"]
 mod defaults;
 #[path = "standalone/io_uring.rs"]

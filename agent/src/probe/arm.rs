@@ -272,15 +272,3 @@ impl Probe {
         })
     }
 }
-
-/// What this kernel can do, by trial loads.
-#[must_use]
-pub fn check() -> Vec<HookCheck> {
-    match Probe::load(&Options { ring_size: 0, ..Options::default() }) {
-        Ok(probe) => Hook::ALL.iter().map(|hook| probe.check(*hook)).collect(),
-        Err(error) => Hook::ALL
-            .iter()
-            .map(|hook| HookCheck { hook: *hook, backend: Backend::Unavailable, reason: error.to_string() })
-            .collect(),
-    }
-}

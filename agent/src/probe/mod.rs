@@ -28,7 +28,7 @@ mod symbols;
 mod tables;
 mod types;
 
-pub use arm::{Probe, check};
+pub use arm::Probe;
 pub use canary::is_canary_child;
 pub use error::ProbeError;
 pub use ring::Ring;
