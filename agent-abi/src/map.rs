@@ -29,6 +29,8 @@ pub const LEVELS: usize = 4;
 pub const TEXT: usize = 64;
 /// The same of an end.
 pub const END: usize = 32;
+/// Glances of one kind that a filter has room for.
+pub const GLANCES: usize = 16;
 /// Most literals of one generation.
 pub const MAX_LITERALS: u32 = 65_536;
 /// Most cgroups that the kernel is told the side of.
@@ -82,6 +84,20 @@ wire! {
         opens: [u64; 16],
         /// By hook.
         tests: [HookFilter; HOOKS],
+        /// Of opens: how the literals of [`literal::FRONT`] begin. A path that none of them fits has no such literal.
+        fronts: [Glance; GLANCES],
+        /// The same of [`literal::END`]: how they begin, which is how the path ends, backwards.
+        ends: [Glance; GLANCES],
+    }
+
+    /// The first eight bytes of literals, to look at before a path is put together.
+    pub struct Glance {
+        /// The bytes as they lie in memory.
+        value: u64,
+        /// All bits of those that count.
+        mask: u64,
+        /// Classes of the literals; 0: not in use.
+        classes: u64,
     }
 
     /// What a hook's classes test.

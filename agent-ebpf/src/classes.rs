@@ -5,11 +5,15 @@
 use crate::{
     emit::{Event, InForce},
     kernel::{self, Ptr},
+    path,
     scratch::{self, Scratch},
     socket,
 };
 use agent_abi::{
-    map::{END, HookFilter, LiteralKey, MAX_LITERALS, MAX_SIDES, OTHER_HIERARCHY, SIDE_HOST, TEXT, literal as kind},
+    map::{
+        END, GLANCES, Glance, HookFilter, LiteralKey, MAX_LITERALS, MAX_SIDES, OTHER_HIERARCHY, SIDE_HOST, TEXT,
+        literal as kind,
+    },
     record::{Ends, TRUNCATED},
 };
 use aya_ebpf::{
@@ -52,6 +56,37 @@ pub fn by_side(event: &mut Event, task: Ptr) {
     event.only(tests.sides[side as usize & 1]);
 }
 
+/// By how the path begins and ends, of an open whose climb is done: so most paths are never put together.
+#[inline(always)]
+pub fn at_a_glance(event: &mut Event, s: *mut Scratch) {
+    let tests = event.tests();
+    if event.classes & !tests.any_path == 0 || get!(s, flags) & TRUNCATED as u64 != 0 {
+        return;
+    }
+    let mut classes = tests.any_path;
+    if tests.kinds >> kind::FRONT & 1 != 0 {
+        let Some((value, known)) = path::front(s) else { return };
+        classes |= glance(&event.force.filter.fronts, value, known);
+    }
+    if tests.kinds >> kind::END & 1 != 0 {
+        let Some((value, known)) = path::end(s) else { return };
+        classes |= glance(&event.force.filter.ends, value, known);
+    }
+    event.only(classes);
+}
+
+/// The classes of the glances that what is known of a value fits.
+#[inline(always)]
+fn glance(glances: &'static [Glance; GLANCES], value: u64, known: u64) -> u64 {
+    let mut classes = 0;
+    for glance in glances {
+        if (value ^ glance.value) & glance.mask & known == 0 {
+            classes |= glance.classes;
+        }
+    }
+    classes
+}
+
 /// By the path that a walk has left in the scratch; one that was cut is not known.
 #[inline(always)]
 pub fn by_path(event: &mut Event, s: *mut Scratch, hook: u8) {
@@ -59,11 +94,11 @@ pub fn by_path(event: &mut Event, s: *mut Scratch, hook: u8) {
     if event.classes & !tests.any_path == 0 || get!(s, flags) & TRUNCATED as u64 != 0 {
         return;
     }
-    event.only(tests.any_path | path(s, event.force, tests, hook));
+    event.only(tests.any_path | literals(s, event.force, tests, hook));
 }
 
 #[inline(always)]
-fn path(s: *mut Scratch, force: InForce, tests: &HookFilter, hook: u8) -> u64 {
+fn literals(s: *mut Scratch, force: InForce, tests: &HookFilter, hook: u8) -> u64 {
     let mut classes = 0;
     if tests.kinds >> kind::FRONT & 1 != 0 {
         if !scratch::front(s) {

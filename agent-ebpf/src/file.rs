@@ -16,10 +16,10 @@ const S_IFSOCK: u16 = 0o140_000;
 pub fn by_fd(task: Ptr, fd: u32) -> Ptr {
     let files = load!(Ptr, task, task_files);
     let fdt = load!(Ptr, files, files_fdt);
-    if fd >= member!(u32, fdt, fdt_max_fds) {
+    if fd >= load!(u32, fdt, fdt_max_fds) {
         return core::ptr::null();
     }
-    kernel::read(member!(Ptr, fdt, fdt_fd), fd as usize * 8)
+    kernel::read(load!(Ptr, fdt, fdt_fd), fd as usize * 8)
 }
 
 /// What is asked of a file's inode and superblock.

@@ -243,10 +243,16 @@ pub fn default_cgroup_node(css_set: Ptr) -> Ptr {
     member!(Ptr, member!(Ptr, css_set, css_set_dfl_cgrp), cgroup_kn)
 }
 
+/// Where in a `css_set` the state of `SETTINGS.cgroup_subsys` stands.
+#[inline(always)]
+fn subsystem_offset() -> usize {
+    off!(css_set_subsys) + (setting!(cgroup_subsys) as usize) * 8
+}
+
 /// The `kernfs_node` of a task's cgroup in the hierarchy of `SETTINGS.cgroup_subsys`.
 #[inline(always)]
 pub fn subsystem_cgroup_node(css_set: Ptr) -> Ptr {
-    let css: Ptr = read(css_set, off!(css_set_subsys) + (setting!(cgroup_subsys) as usize) * 8);
+    let css: Ptr = read(css_set, subsystem_offset());
     member!(Ptr, member!(Ptr, css, css_cgroup), cgroup_kn)
 }
 
@@ -262,7 +268,10 @@ pub fn cgroup() -> u64 {
         return id;
     }
     let css_set = load!(Ptr, current(), task_cgroups);
-    member!(u64, subsystem_cgroup_node(css_set), kn_id) | OTHER_HIERARCHY
+    // SAFETY: as load!; `subsys` is an array of pointers inside of the structure.
+    let css = unsafe { core::ptr::read_volatile(css_set.add(subsystem_offset()).cast::<Ptr>()) };
+    let node = load!(Ptr, load!(Ptr, css, css_cgroup), cgroup_kn);
+    load!(u64, node, kn_id) | OTHER_HIERARCHY
 }
 
 /// The same of another task.
@@ -277,5 +286,5 @@ pub fn cgroup_of(task: Ptr) -> u64 {
 #[inline(always)]
 pub fn mount_namespace(task: Ptr) -> u32 {
     let nsproxy = load!(Ptr, task, task_nsproxy);
-    member!(u32, member!(Ptr, nsproxy, nsproxy_mnt_ns), mnt_ns_inum)
+    load!(u32, load!(Ptr, nsproxy, nsproxy_mnt_ns), mnt_ns_inum)
 }

@@ -4,7 +4,7 @@ use crate::{
     emit::Event,
     file,
     kernel::{self, Ptr, USER},
-    path::{self, Path},
+    path,
     scratch::{self, PATH_MAX, Scratch},
     syscalls::Call,
 };
@@ -101,13 +101,21 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
     if file.is_null() {
         unresolved(s, body, call.task, &arguments);
     } else {
-        let file = scratch::window::<0>(s, file);
-        path::begin(s, of_window!(Path, file, file_path));
+        path::begin(s, path::of_file(file));
         set!(s, walk, FILE);
     }
     // One walk for both, and what it is for read back from memory: so the verifier goes through it once.
     if get!(s, walk) != NOWHERE {
         path::climb(s);
+    }
+    if get!(s, walk) == FILE {
+        classes::at_a_glance(this, s);
+        if this.is_unwanted() {
+            return None;
+        }
+    }
+    if get!(s, walk) != NOWHERE {
+        path::build(s);
     }
     if get!(s, walk) == FILE {
         classes::by_path(this, s, hook::OPEN);
@@ -140,7 +148,7 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
 /// successor.
 #[inline(always)]
 fn resolved(s: *mut Scratch, body: *mut OpenBody, file: Ptr) {
-    let file = scratch::window_again::<0>(s, file);
+    let file = scratch::window::<0>(s, file);
     let place = file::place(s, of_window!(Ptr, file, file_inode));
     let created = of_window!(u32, file, file_mode) & FMODE_CREATED != 0;
     // SAFETY: `body` points into the scratch.

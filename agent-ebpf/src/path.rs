@@ -35,18 +35,18 @@ pub fn of_cwd(task: Ptr) -> Path {
 pub fn walk(s: *mut Scratch, path: Path) {
     begin(s, path);
     climb(s);
+    build(s);
 }
 
 /// Where a walk starts.
 #[inline(always)]
 pub fn begin(s: *mut Scratch, path: Path) {
     set!(s, dentry, path.dentry);
-    set!(s, at, PATH_END);
-    scratch::no_end(s);
+    set!(s, depth, 0);
     enter(s, path.mnt.wrapping_sub(off!(mount_mnt)));
 }
 
-/// From where the walk is to the root.
+/// From where the walk is to the root; notes the dentries that it comes by.
 #[inline(always)]
 pub fn climb(s: *mut Scratch) {
     for _ in 0..COMPONENTS_MAX {
@@ -66,19 +66,82 @@ fn step(s: *mut Scratch) -> u64 {
         // To the mount point; at the namespace's root a mount is its own parent.
         let parent = get!(s, parent);
         if parent == get!(s, mount) || parent.is_null() {
-            if get!(s, at) == PATH_END {
-                // The root itself.
-                scratch::prepend(s, core::ptr::null(), 0);
-            }
             return 1;
         }
         set!(s, dentry, get!(s, mountpoint));
         enter(s, parent);
         return 0;
     }
-    let (parent, len, name) = component(dentry);
+    scratch::note(s, dentry);
+    let parent = member!(Ptr, dentry, dentry_parent);
     set!(s, dentry, parent);
-    u64::from(!scratch::prepend(s, name, len as u64) || parent == dentry)
+    u64::from(parent == dentry)
+}
+
+/// Puts the path together from the dentries that a climb has noted.
+#[inline(always)]
+pub fn build(s: *mut Scratch) {
+    set!(s, at, PATH_END);
+    scratch::no_end(s);
+    let depth = get!(s, depth);
+    if depth == 0 {
+        // The root itself.
+        scratch::prepend(s, core::ptr::null(), 0);
+    }
+    for n in 0..COMPONENTS_MAX as u64 {
+        if n >= depth || !add(s, n) {
+            return;
+        }
+    }
+}
+
+/// Puts the name of the n-th dentry in front.
+#[inline(always)]
+fn add(s: *mut Scratch, n: u64) -> bool {
+    let (len, name) = name(scratch::noted(s, n));
+    scratch::prepend(s, name, len as u64)
+}
+
+/// The path's first eight bytes, and the bits of those that are known, from its first component alone; None when there is no
+/// component.
+#[inline(always)]
+pub fn front(s: *mut Scratch) -> Option<(u64, u64)> {
+    let depth = get!(s, depth);
+    if depth == 0 {
+        return None;
+    }
+    let (len, name) = name(scratch::noted(s, depth - 1));
+    let word: u64 = kernel::read(name, 0);
+    if len >= 7 {
+        return Some((word << 8 | b'/' as u64, u64::MAX));
+    }
+    // Behind it the next one, or the NULs that follow the only one.
+    let bits = 8 * (len as u64 + 1);
+    let text = (word << 8 | b'/' as u64) & ((1 << bits) - 1);
+    if depth == 1 {
+        return Some((text, u64::MAX));
+    }
+    let known = if len == 6 { u64::MAX } else { (1 << ((bits + 8) & 63)) - 1 };
+    Some((text | (b'/' as u64) << bits, known))
+}
+
+/// The path's last eight bytes, backwards, and the bits of those that are known, from its last component alone.
+#[inline(always)]
+pub fn end(s: *mut Scratch) -> Option<(u64, u64)> {
+    if get!(s, depth) == 0 {
+        return None;
+    }
+    let (len, name) = name(scratch::noted(s, 0));
+    if len >= 8 {
+        return Some((kernel::read::<u64>(name, len as usize - 8).swap_bytes(), u64::MAX));
+    }
+    let word: u64 = kernel::read(name, 0);
+    // The name at the word's end, and the slash in front of it.
+    let bits = 8 * len as u64;
+    let slash = if len == 7 { b'/' as u64 } else { (b'/' as u64) << ((56 - bits) & 63) };
+    let text = if len == 0 { slash } else { word << ((64 - bits) & 63) | slash };
+    let known = if len == 7 { u64::MAX } else { (1 << ((bits + 8) & 63)) - 1 };
+    Some((text.swap_bytes(), known))
 }
 
 /// Notes parent, mount point and root of a `struct mount`; by one read where they lie side by side, as on all kernels so far.
@@ -98,22 +161,21 @@ fn enter(s: *mut Scratch, mount: Ptr) {
     }
 }
 
-/// Parent, name length and name of a dentry; by one read where they lie side by side, as in all kernels so far.
+/// Length and address of a dentry's name; by one read where they lie side by side, as in all kernels so far.
 #[inline(always)]
-fn component(dentry: Ptr) -> (Ptr, u32, Ptr) {
+fn name(dentry: Ptr) -> (u32, Ptr) {
     #[repr(C)]
     #[derive(Clone, Copy)]
     struct Window {
-        parent: Ptr,
         hash: u32,
         len: u32,
         name: Ptr,
     }
-    if off!(dentry_len) == off!(dentry_parent) + 12 && off!(dentry_name) == off!(dentry_parent) + 16 {
-        let w: Window = member!(Window, dentry, dentry_parent);
-        (w.parent, w.len, w.name)
+    if off!(dentry_name) == off!(dentry_len) + 4 {
+        let w: Window = kernel::read(dentry, off!(dentry_len) - 4);
+        (w.len, w.name)
     } else {
-        (member!(Ptr, dentry, dentry_parent), member!(u32, dentry, dentry_len), member!(Ptr, dentry, dentry_name))
+        (member!(u32, dentry, dentry_len), member!(Ptr, dentry, dentry_name))
     }
 }
 

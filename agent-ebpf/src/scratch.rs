@@ -5,7 +5,7 @@
 use crate::kernel::{Ptr, USER, WINDOW, Window};
 use agent_abi::{
     map::{END, LiteralKey, TEXT},
-    record::TRUNCATED,
+    record::{COMPONENTS_MAX, TRUNCATED},
 };
 use aya_ebpf::{helpers::generated, macros::map, maps::PerCpuArray};
 
@@ -43,6 +43,9 @@ pub struct Scratch {
     pub parent: Ptr,
     pub mountpoint: Ptr,
     pub root: Ptr,
+    /// Walks: the dentries that it came by, the last component's first, and how many.
+    pub dentries: [Ptr; COMPONENTS_MAX],
+    pub depth: u64,
     /// Walks: what for.
     pub walk: u64,
     /// Flags for the header.
@@ -142,6 +145,25 @@ fn begin(s: *mut Scratch, fixed: usize) {
 pub fn forget(s: *mut Scratch, value: u64) -> u64 {
     set!(s, forgotten, value);
     get!(s, forgotten)
+}
+
+/// Notes a dentry that a walk comes by.
+#[inline(always)]
+pub fn note(s: *mut Scratch, dentry: Ptr) {
+    let depth = get!(s, depth);
+    // SAFETY: masked, so inside of `dentries`, whose length is a power of two.
+    unsafe {
+        (&raw mut (*s).dentries).cast::<Ptr>().add(depth as usize & (COMPONENTS_MAX - 1)).write_volatile(dentry);
+    }
+    set!(s, depth, depth + 1);
+}
+
+/// The n-th dentry noted.
+#[inline(always)]
+pub fn noted(s: *mut Scratch, n: u64) -> Ptr {
+    const { assert!(COMPONENTS_MAX.is_power_of_two()) };
+    // SAFETY: as note().
+    unsafe { (&raw const (*s).dentries).cast::<Ptr>().add(n as usize & (COMPONENTS_MAX - 1)).read_volatile() }
 }
 
 /// Marks the record as truncated.

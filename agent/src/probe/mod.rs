@@ -19,6 +19,7 @@ mod btf;
 mod canary;
 mod error;
 mod gate;
+mod glance;
 mod loader;
 mod mapped;
 pub mod record;

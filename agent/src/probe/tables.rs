@@ -8,10 +8,13 @@
 //!
 //! Invariant: whatever `KernelFilters::admits` lets through, these do (property test). They let more through where a text is
 //! longer than the kernel compares, where a path was cut, and where there are more literals than fit; the last is told.
+use super::glance::glances;
 use agent_abi::{
     Wire as _,
     call::TYPES,
-    map::{END, FilterSlot, HOOKS, HookFilter, LEVELS, LiteralKey, MAX_LITERALS, TEXT, literal as kind},
+    map::{
+        END, FilterSlot, GLANCES, Glance, HOOKS, HookFilter, LEVELS, LiteralKey, MAX_LITERALS, TEXT, literal as kind,
+    },
 };
 use engine::{
     event::{EventType, Hook},
@@ -53,6 +56,11 @@ impl Literal {
             && Self::new(self.tag, &other.text, usize::from(self.bits)).text == self.text
     }
 
+    /// Its whole bytes.
+    fn bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.bits) / 8]
+    }
+
     /// As the map has it: length of the prefix in bits, and the rest of the key.
     pub(super) fn key(&self) -> (u32, [u8; size_of::<LiteralKey>() - 4]) {
         let mut rest = [0; size_of::<LiteralKey>() - 4];
@@ -70,6 +78,9 @@ pub struct Tables {
     tests: [HookFilter; HOOKS],
     literals: BTreeMap<Literal, u64>,
     widened: Vec<Hook>,
+    /// Of opens.
+    fronts: [Glance; GLANCES],
+    ends: [Glance; GLANCES],
 }
 
 impl Default for Tables {
@@ -81,6 +92,8 @@ impl Default for Tables {
             tests: [HookFilter::zeroed(); HOOKS],
             literals: BTreeMap::new(),
             widened: Vec::new(),
+            fronts: [Glance::zeroed(); GLANCES],
+            ends: [Glance::zeroed(); GLANCES],
         }
     }
 }
@@ -97,6 +110,11 @@ impl Tables {
         }
         this.bound(MAX_LITERALS as usize);
         this.inherit();
+        let of = |kind: u32| {
+            let tag = kind::tag(Hook::Open as u8, kind);
+            this.literals.iter().filter(move |(l, _)| l.tag == tag).map(|(l, classes)| (l.bytes(), *classes))
+        };
+        (this.fronts, this.ends) = (glances(&of(kind::FRONT)), glances(&of(kind::END)));
         this
     }
 
@@ -129,6 +147,7 @@ impl Tables {
     /// The part of a slot that is these.
     pub(super) fn fill(&self, slot: &mut FilterSlot) {
         (slot.classes, slot.opens, slot.tests) = (self.classes, self.opens, self.tests);
+        (slot.fronts, slot.ends) = (self.fronts, self.ends);
     }
 
     fn add(&mut self, hook: Hook, bit: u64, class: &Class, priority: &impl Fn(u32) -> Priority) {

@@ -24,6 +24,13 @@ impl Tables {
         }
         if let PathFact::Whole(path) = facts.path {
             let end: Vec<u8> = path.iter().rev().take(END).copied().collect();
+            if hook == Hook::Open {
+                let first = path[1..].iter().position(|b| *b == b'/').map_or(path.len(), |n| n + 1);
+                let last = end.iter().position(|b| *b == b'/').map_or(end.len(), |n| n + 1);
+                // What follows the first component is known, too: a slash, or that nothing does.
+                let front = if first == path.len() { 8 } else { first + 1 };
+                bits &= tests.any_path | glance(&self.fronts, path, front) | glance(&self.ends, &end, last);
+            }
             bits &= tests.any_path | self.find(hook, kind::FRONT, path, TEXT) | self.find(hook, kind::END, &end, END);
         }
         let fact = |any: u64, found: Fact<u64>| match found {
@@ -42,6 +49,15 @@ impl Tables {
         });
         bits & fact(tests.any_name, name) & fact(tests.any_port, port) & fact(tests.any_address, address)
     }
+}
+
+/// A look at a text of which `known` bytes are known.
+fn glance(glances: &[Glance; GLANCES], text: &[u8], known: usize) -> u64 {
+    let (mut value, mut mask) = ([0; 8], [0; 8]);
+    let bytes = text.len().min(8);
+    value[..bytes].copy_from_slice(&text[..bytes]);
+    mask[..known.min(8)].fill(u8::MAX);
+    crate::probe::glance::at(glances, u64::from_ne_bytes(value), u64::from_ne_bytes(mask))
 }
 
 fn is<T, U>(fact: Fact<T>, of: impl Fn(T) -> U) -> Fact<U> {
