@@ -232,10 +232,16 @@ pub const fn is_in_rings(hook: u8) -> bool {
     false
 }
 
+/// execve and execveat with their numbers, in 64-bit and in 32-bit mode. The hook of what is started tells of those that succeed;
+/// at their end only those that fail are told.
+pub const EXECS: [(u8, u16, u16); 2] = [(event::EXECVE, 59, 11), (event::EXECVEAT, 322, 358)];
+
 /// Event types by number.
 #[must_use]
 pub const fn by_number() -> [u8; NUMBERS] {
     let mut table = [UNSERVED; NUMBERS];
+    table[EXECS[0].1 as usize] = EXECS[0].0;
+    table[EXECS[1].1 as usize] = EXECS[1].0;
     let mut n = 0;
     while n < CALLS.len() {
         table[CALLS[n].number as usize] = CALLS[n].event_type;
@@ -248,6 +254,8 @@ pub const fn by_number() -> [u8; NUMBERS] {
 #[must_use]
 pub const fn by_compat_number() -> [u8; NUMBERS] {
     let mut table = [UNSERVED; NUMBERS];
+    table[EXECS[0].2 as usize] = EXECS[0].0;
+    table[EXECS[1].2 as usize] = EXECS[1].0;
     let mut n = 0;
     while n < CALLS.len() {
         if CALLS[n].compat != NO_NUMBER {
@@ -262,6 +270,8 @@ pub const fn by_compat_number() -> [u8; NUMBERS] {
 #[must_use]
 pub const fn hooks() -> [u8; TYPES] {
     let mut table = [UNSERVED; TYPES];
+    table[event::EXECVE as usize] = hook::EXEC;
+    table[event::EXECVEAT as usize] = hook::EXEC;
     let mut n = 0;
     while n < CALLS.len() {
         table[CALLS[n].event_type as usize] = CALLS[n].hook;

@@ -78,6 +78,8 @@ wire! {
         generation: u32,
         /// Not 0: new threads are sent as fork events, too.
         threads: u32,
+        /// Classes that want execs that failed.
+        failed_execs: u64,
         /// By event type: classes that are about it.
         classes: [u64; TYPES],
         /// By class of open (see [`open`]): classes that want such.

@@ -189,6 +189,8 @@ pub const EXE_MEMFD: u8 = 1 << 0;
 /// `ExecBody::exe_flags`: the program's file has been unlinked.
 pub const EXE_DELETED: u8 = 1 << 1;
 
+/// Of an exec: it failed, and the body is a [`FailedExecBody`].
+pub const FAILED: u16 = 1 << 3;
 /// No such descriptor, or not known which (`ConnectBody::fd` of what an io_uring is asked for with a file of its own table).
 pub const NO_FD: u32 = u32::MAX;
 
@@ -216,6 +218,8 @@ pub const LOGINUID_UNSET: u32 = u32::MAX;
 pub const PATH_MAX: usize = 4095;
 /// Longest argument block in a record, in bytes. Longer ones keep their beginning.
 pub const ARGS_MAX: usize = 4096;
+/// Most arguments of an exec that failed.
+pub const FAILED_ARGS: usize = 32;
 /// Longest cgroup path in a record, in bytes; longer ones keep their end.
 pub const CGROUP_MAX: usize = 1024;
 /// Most path components that are walked.
@@ -247,7 +251,7 @@ wire! {
         nonce: u32,
         /// Processor.
         cpu: u16,
-        /// [`TRUNCATED`], [`CANARY`], [`IO_URING`].
+        /// [`TRUNCATED`], [`CANARY`], [`IO_URING`], [`FAILED`].
         flags: u16,
         /// One of [`hook`].
         hook: u8,
@@ -323,6 +327,18 @@ wire! {
         file_len: u16,
         /// Zero.
         reserved: u32,
+    }
+
+    /// A program was to be started and was not: the header's process goes on. Variable parts: file, args.
+    pub struct FailedExecBody {
+        /// Minus the error number.
+        ret: u64,
+        /// The directory descriptor as given (AT_FDCWD for execve).
+        dirfd: u32,
+        /// Length of the path as it was given.
+        file_len: u16,
+        /// Length of the first [`FAILED_ARGS`] arguments, each ended by NUL.
+        args_len: u16,
     }
 
     /// A process was made by the header's process.

@@ -3,7 +3,7 @@ use crate::kernel::{self, Ptr};
 use agent_abi::{
     call::TYPES,
     map::{CanaryState, FilterSlot, HOOKS, HookCounters, HookFilter, LEVELS, LostCounters, feature},
-    record::{CANARY, RecordHeader, TRUNCATED, hook},
+    record::{CANARY, FAILED, RecordHeader, TRUNCATED, hook},
 };
 use aya_ebpf::{
     helpers::generated,
@@ -170,7 +170,7 @@ impl Event {
         unwanted
     }
 
-    /// Whether it is left out under load: then it is counted as shed. Not for life-cycle events.
+    /// Whether it is left out under load: then it is counted as shed. Not for what process state needs.
     #[inline(always)]
     pub fn is_shed(&self) -> bool {
         if self.is_canary() {
@@ -254,11 +254,14 @@ impl Event {
         }
     }
 
-    /// Puts a record into the ring and counts what became of it. What is no life-cycle event leaves the ring's reserve alone.
+    /// Puts a record into the ring and counts what became of it. What process state does not need leaves the ring's reserve alone.
     #[inline(always)]
     pub fn submit(&self, record: *const u8, len: u64, flags: u16) {
         let waiting = EVENTS.query(AVAILABLE);
-        if self.hook >= hook::OPEN && !self.is_canary() && waiting >= u64::from(setting!(reserve_at)) {
+        if (self.hook >= hook::OPEN || flags & FAILED != 0)
+            && !self.is_canary()
+            && waiting >= u64::from(setting!(reserve_at))
+        {
             return self.dropped();
         }
         // A reader is woken each time that the waiting bytes cross a multiple of the threshold, not per event.

@@ -226,6 +226,24 @@ pub fn append_str<const SPACE: bool>(s: *mut Scratch, from: Ptr, max: u64) -> u1
     })
 }
 
+/// Appends a string of user space with its NUL, at most `most` bytes of both; false when it cannot be read.
+#[inline(always)]
+pub fn append_argument(s: *mut Scratch, from: Ptr, most: u64) -> bool {
+    let Some(to) = next(s) else { return false };
+    // SAFETY: as append_str.
+    let ret = unsafe { generated::bpf_probe_read_user_str(to.cast(), (most & PART_MASK) as u32, from.cast()) };
+    if ret <= 0 || ret > PART_MASK as i64 {
+        truncated(s);
+        return false;
+    }
+    if ret as u64 >= most {
+        // It may go on.
+        truncated(s);
+    }
+    took(s, ret as u64);
+    true
+}
+
 /// What a string helper returned: length with NUL, or an error.
 #[inline(always)]
 fn string(s: *mut Scratch, ret: i64) -> u16 {

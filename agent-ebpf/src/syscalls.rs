@@ -2,6 +2,7 @@
 use crate::{
     arch, connect,
     emit::{self, Event},
+    failed_exec,
     kernel::{self, Ptr},
     open, other,
 };
@@ -32,6 +33,10 @@ fn try_exit(regs: Ptr, nr: u64, ret: i64, event_type: u8, compat: bool) -> Optio
     // SAFETY: takes nothing.
     let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
     let force = emit::filter()?;
+    // What is started is told by a hook of its own.
+    if hook == hook::EXEC && (ret >= 0 || force.filter.failed_execs == 0) {
+        return None;
+    }
     // The call that proves a hook need not be of a type that somebody wants.
     if !emit::wants_type(force.filter, event_type) && !(emit::wants(force.filter, hook) && emit::is_canary(pid_tgid)) {
         return None;
@@ -46,6 +51,7 @@ fn try_exit(regs: Ptr, nr: u64, ret: i64, event_type: u8, compat: bool) -> Optio
     match hook {
         hook::CONNECT => connect::connect(&mut this, &call),
         hook::OPEN => open::open(&mut this, &call),
+        hook::EXEC => failed_exec::failed(&mut this, &call),
         _ => other::call(&mut this, &call),
     }
 }

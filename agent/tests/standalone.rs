@@ -11,6 +11,8 @@ mod calls;
 mod check;
 #[path = "standalone/defaults.rs"]
 mod defaults;
+#[path = "standalone/failed_exec.rs"]
+mod failed_exec;
 #[path = "standalone/io_uring.rs"]
 mod io_uring;
 #[path = "standalone/trace.rs"]

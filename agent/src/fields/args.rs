@@ -59,6 +59,12 @@ impl Argument {
     }
 }
 
+/// Texts that are each ended by NUL.
+fn words(texts: &[u8]) -> Vec<&[u8]> {
+    let texts = texts.strip_suffix(b"\0").unwrap_or(texts);
+    if texts.is_empty() { Vec::new() } else { texts.split(|b| *b == 0).collect() }
+}
+
 pub(super) fn arguments(view: &View<'_>) -> Vec<Argument> {
     let (header, p) = (&view.record.header, view.process);
     let started = |mut list: Vec<Argument>| {
@@ -85,6 +91,22 @@ pub(super) fn arguments(view: &View<'_>) -> Vec<Argument> {
                 text("exepath", exec.path),
             ]);
             list
+        }
+        Body::FailedExec(exec) => {
+            // What was tried; the caller is what it was.
+            let all = words(exec.args);
+            let (first, rest) = all.split_first().map_or((&[][..], &[][..]), |(first, rest)| (*first, rest));
+            vec![
+                result("res", Some(exec.ret)),
+                text("exe", first),
+                text("args", rest.join(&b' ')),
+                number("tid", header.tid),
+                number("pid", header.pid),
+                number("ptid", p.parent.pid),
+                text("cwd", p.cwd.as_ref()),
+                text("comm", p.name.as_ref()),
+                text("filename", exec.file),
+            ]
         }
         Body::Fork(fork) => {
             let mut list = started(vec![result("res", Some(i64::from(fork.child_pid)))]);

@@ -106,10 +106,10 @@ impl<'a> View<'a> {
         self.container().is_some() && matches!(self.pod(), PodState::Pending | PodState::Partly(_))
     }
 
-    /// Its arguments, in Falco's order.
+    /// Its arguments, in Falco's order, but those that have no value.
     #[must_use]
     pub fn arguments(&self) -> Vec<Argument> {
-        args::arguments(self)
+        args::arguments(self).into_iter().filter(|argument| !argument.unknown).collect()
     }
 
     fn wall(&self, boot: u64) -> i64 {
@@ -121,6 +121,7 @@ impl<'a> View<'a> {
         match &self.record.body {
             Body::Open(_) | Body::Call(_) if self.record.header.io_uring => None,
             Body::Exec(_) => Some(0),
+            Body::FailedExec(e) => Some(e.ret),
             Body::Fork(f) => Some(i64::from(f.child_pid)),
             Body::Exit(_) => None,
             Body::Open(o) => Some(o.ret),

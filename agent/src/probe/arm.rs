@@ -51,9 +51,10 @@ fn second_program(hook: Hook) -> Option<Program> {
     call::is_in_rings(hook as u8).then_some(Program::IoUring)
 }
 
-/// All programs that serve a hook.
-fn programs(hook: Hook) -> impl Iterator<Item = Program> {
-    [program(hook)].into_iter().chain(second_program(hook))
+/// All programs that serve a hook for a filter.
+fn programs(filter: &KernelFilter, hook: Hook) -> impl Iterator<Item = Program> {
+    let failed = (hook == Hook::Exec && filter.wants_failed_execs()).then_some(Program::SysExit);
+    [program(hook)].into_iter().chain(second_program(hook)).chain(failed)
 }
 
 impl Probe {
@@ -94,7 +95,7 @@ impl Probe {
     /// A program cannot be attached.
     pub fn widen(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
         for hook in filter.hooks() {
-            for which in programs(hook) {
+            for which in programs(filter, hook) {
                 self.attach(hook, which)?;
             }
         }
@@ -108,8 +109,12 @@ impl Probe {
     /// The filter cannot be set; the one before is still in force.
     pub fn narrow(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
         self.gate.set(filter.clone())?;
-        let unneeded: Vec<Program> =
-            self.attached.keys().copied().filter(|p| !filter.hooks().any(|h| programs(h).any(|of| of == *p))).collect();
+        let unneeded: Vec<Program> = self
+            .attached
+            .keys()
+            .copied()
+            .filter(|p| !filter.hooks().any(|h| programs(filter, h).any(|of| of == *p)))
+            .collect();
         for program in unneeded {
             let Some(link) = self.attached.remove(&program) else { continue };
             if let Err(error) = self.program(program)?.detach(link) {
@@ -176,7 +181,8 @@ impl Probe {
             .into_iter()
             .filter_map(|which| {
                 let info = self.program(which).ok()?.info().ok()?;
-                Some(LoadedProgram { name: which.symbol(), verified: info.verified_instruction_count() })
+                let attached = self.attached.contains_key(&which);
+                Some(LoadedProgram { name: which.symbol(), verified: info.verified_instruction_count(), attached })
             })
             .collect();
         loaded.sort_by_key(|p| p.name);
@@ -249,11 +255,18 @@ impl Probe {
             Some((_, reason)) => HookCheck { hook, backend: Backend::Unavailable, reason: reason.clone() },
             None => {
                 let tracepoint = which.tracepoint();
-                let rings = self.in_rings(hook).map(|told| format!("; {told}")).unwrap_or_default();
-                let reason = format!("the raw tracepoint {tracepoint} takes our program{rings}");
+                let further = self.in_rings(hook).or_else(|| self.failed_execs(hook));
+                let further = further.map(|told| format!("; {told}")).unwrap_or_default();
+                let reason = format!("the raw tracepoint {tracepoint} takes our program{further}");
                 HookCheck { hook, backend: Backend::Baseline, reason }
             }
         }
+    }
+
+    /// That execs which fail are not seen.
+    fn failed_execs(&self, hook: Hook) -> Option<String> {
+        let (_, reason) = self.refused.iter().find(|(p, _)| hook == Hook::Exec && *p == Program::SysExit)?;
+        Some(format!("those that fail are not seen: {reason}"))
     }
 
     /// How what an io_uring is asked for is seen, of hooks that it can be asked for.

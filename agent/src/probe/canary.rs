@@ -63,6 +63,7 @@ impl Board {
         };
         let expected = match &record.body {
             Body::Exec(exec) => exec.args.starts_with(CHILD.as_bytes()),
+            Body::FailedExec(_) => false,
             Body::Fork(_) | Body::Exit(_) => true,
             Body::Open(open) => open.resolved && open.path == FILE.as_bytes(),
             Body::Connect(c) => c.addr == Some(Ipv4Addr::LOCALHOST.into()) && c.port == PORT,

@@ -4,7 +4,7 @@
 //! its parts fill it exactly. The caller counts what is refused as a queue loss.
 use agent_abi::{
     Wire,
-    record::{self, CallBody, ConnectBody, Ends, ExecBody, ExitBody, ForkBody, OpenBody, RecordHeader},
+    record::{self, CallBody, ConnectBody, Ends, ExecBody, ExitBody, FailedExecBody, ForkBody, OpenBody, RecordHeader},
 };
 use engine::event::{EventType, Hook};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -89,6 +89,8 @@ pub struct Header {
 pub enum Body<'a> {
     /// A program was started.
     Exec(Exec<'a>),
+    /// A program was to be started and was not.
+    FailedExec(FailedExec<'a>),
     /// A process or thread was made.
     Fork(Fork<'a>),
     /// A process has ended.
@@ -122,7 +124,7 @@ impl Layer {
     }
 }
 
-/// A program was started (only calls that succeeded are seen).
+/// A program was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the shorter names are the kernel's")]
 pub struct Exec<'a> {
@@ -180,6 +182,19 @@ pub struct Exec<'a> {
     pub mnt_ns: u32,
     /// Inode number of the pid namespace.
     pub pid_ns: u32,
+}
+
+/// A program was to be started and was not: the header's process goes on as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedExec<'a> {
+    /// Minus the error number.
+    pub ret: i64,
+    /// The directory descriptor as given; AT_FDCWD (-100) for execve.
+    pub dirfd: i32,
+    /// The path as it was given.
+    pub file: &'a [u8],
+    /// The first arguments, each ended by NUL (the last one not when cut off).
+    pub args: &'a [u8],
 }
 
 /// The header's process made a process (or a thread: `child_tid != child_pid`).
@@ -351,6 +366,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
     };
     let mut parts = Parts { rest, have };
     let body = match hook {
+        Hook::Exec if h.flags & record::FAILED != 0 => failed_exec(&mut parts)?,
         Hook::Exec => exec(&h, &mut parts)?,
         Hook::Fork => fork(&mut parts)?,
         Hook::Exit => Body::Exit(Exit { code: parts.fixed::<ExitBody>()?.0.code }),
@@ -401,6 +417,16 @@ fn exec<'a>(h: &RecordHeader, parts: &mut Parts<'a>) -> Result<Body<'a>, RecordE
         exe_dev: b.exe_dev,
         mnt_ns: b.mnt_ns,
         pid_ns: b.pid_ns,
+    }))
+}
+
+fn failed_exec<'a>(parts: &mut Parts<'a>) -> Result<Body<'a>, RecordError> {
+    let (b, _) = parts.fixed::<FailedExecBody>()?;
+    Ok(Body::FailedExec(FailedExec {
+        ret: b.ret.cast_signed(),
+        dirfd: b.dirfd.cast_signed(),
+        file: parts.bytes("file", b.file_len)?,
+        args: parts.bytes("arguments", b.args_len)?,
     }))
 }
 

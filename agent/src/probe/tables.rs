@@ -75,6 +75,7 @@ impl Literal {
 pub struct Tables {
     classes: [u64; TYPES],
     opens: [u64; 16],
+    failed_execs: u64,
     tests: [HookFilter; HOOKS],
     literals: BTreeMap<Literal, u64>,
     widened: Vec<Hook>,
@@ -89,6 +90,7 @@ impl Default for Tables {
         Self {
             classes: [0; TYPES],
             opens: [0; 16],
+            failed_execs: 0,
             tests: [HookFilter::zeroed(); HOOKS],
             literals: BTreeMap::new(),
             widened: Vec::new(),
@@ -144,10 +146,16 @@ impl Tables {
         &self.literals
     }
 
+    /// Whether execs that fail are wanted.
+    pub(super) const fn want_failed_execs(&self) -> bool {
+        self.failed_execs != 0
+    }
+
     /// The part of a slot that is these.
     pub(super) fn fill(&self, slot: &mut FilterSlot) {
         (slot.classes, slot.opens, slot.tests) = (self.classes, self.opens, self.tests);
         (slot.fronts, slot.ends) = (self.fronts, self.ends);
+        slot.failed_execs = self.failed_execs;
     }
 
     fn add(&mut self, hook: Hook, bit: u64, class: &Class, priority: &impl Fn(u32) -> Priority) {
@@ -158,6 +166,9 @@ impl Tables {
             for open in (0..16_u32).filter(|open| OpenFilter::from_bits(class.opens).wants(*open)) {
                 self.opens[open as usize] |= bit;
             }
+        }
+        if hook == Hook::Exec && OpenFilter::from_bits(class.opens).wants(OpenFilter::FAILED) {
+            self.failed_execs |= bit;
         }
         let tests = &mut self.tests[hook as usize];
         if class.side != Side::Container {

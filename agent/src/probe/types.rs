@@ -32,6 +32,12 @@ impl KernelFilter {
         hook.is_life_cycle() || self.types.iter().any(|t| t.hook() == hook)
     }
 
+    /// Whether it wants execs that fail; those that succeed are always sent.
+    #[must_use]
+    pub fn wants_failed_execs(&self) -> bool {
+        self.classes.want_failed_execs() && self.types.iter().any(|t| t.hook() == Hook::Exec)
+    }
+
     /// The hooks that it wants, those of the life cycle among them.
     pub fn hooks(&self) -> impl Iterator<Item = Hook> {
         Hook::ALL.iter().copied().filter(|hook| self.wants(*hook))
@@ -121,6 +127,8 @@ pub struct LoadedProgram {
     /// Instructions that the verifier went through; at a million it gives up (BPF_COMPLEXITY_LIMIT_INSNS). `None`: this kernel
     /// does not tell (before Linux 5.16).
     pub verified: Option<u32>,
+    /// It runs: some hook in use needs it.
+    pub attached: bool,
 }
 
 /// How a hook stands now.

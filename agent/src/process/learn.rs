@@ -22,7 +22,7 @@ impl Table {
                 self.exit(header);
                 process
             }
-            Body::Open(_) | Body::Connect(_) | Body::Call(_) => self.actor(header, containers),
+            Body::FailedExec(_) | Body::Open(_) | Body::Connect(_) | Body::Call(_) => self.actor(header, containers),
         }
     }
 }

@@ -25,6 +25,11 @@ const PORT: u16 = 9;
 /// In the order of `EventType`.
 pub const TRIGGERS: &[Trigger] = &[
     Trigger { event_type: EventType::Execve, call: run_true, is_it: |b| matches!(b, Body::Exec(_)) },
+    Trigger {
+        event_type: EventType::Execve,
+        call: || raw(libc::SYS_execve, [ABSENT.as_ptr() as i64, 0, 0]),
+        is_it: |b| matches!(b, Body::FailedExec(e) if e.file == ABSENT.to_bytes()),
+    },
     Trigger { event_type: EventType::Execveat, call: execveat, is_it: |b| matches!(b, Body::Exec(_)) },
     Trigger { event_type: EventType::Clone, call: || fork_by(libc::SYS_clone), is_it: is_fork },
     Trigger { event_type: EventType::Clone3, call: clone3, is_it: is_fork },

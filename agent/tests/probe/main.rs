@@ -10,6 +10,7 @@ mod compat;
 mod connects;
 mod counting;
 mod execs;
+mod failed_execs;
 mod filters;
 mod io_uring;
 mod life;

@@ -100,7 +100,7 @@ impl Deriver<'_> {
 
     fn test(&self, field: &FieldRef, test: &Test, wanted: bool) -> Class {
         if field.arg.is_none() {
-            if self.event_type.hook() == Hook::Open
+            if matches!(self.event_type.hook(), Hook::Open | Hook::Exec)
                 && let Some(opens) = self.opens(field.field, test, wanted)
             {
                 return Class { opens, ..Class::any() };
@@ -136,7 +136,7 @@ impl Deriver<'_> {
         }
     }
 
-    /// The classes of opens for which a test may be other than false (or true). `None`: its field is another.
+    /// The classes of opens (of execs: whether they fail) for which a test may be other than false (or true). `None`: its field is another.
     fn opens(&self, field: Field, test: &Test, wanted: bool) -> Option<u16> {
         use Field as F;
         if !matches!(

@@ -64,7 +64,8 @@ pub enum PathFact<'a> {
 pub struct Facts<'a> {
     /// Its type.
     pub event_type: EventType,
-    /// Of an open: [`OpenFilter::class`](super::OpenFilter::class).
+    /// Of an open: [`OpenFilter::class`](super::OpenFilter::class). Of an exec: with [`OpenFilter::FAILED`](super::OpenFilter::FAILED) or
+    /// without.
     pub open_class: Option<u32>,
     /// Whether the process is in a container, where that is known.
     pub in_container: Option<bool>,

@@ -45,6 +45,11 @@ fn tests(hook: Hook, class: &Class) -> String {
     if hook == Hook::Open {
         parts.extend(opens(class.opens));
     }
+    if hook == Hook::Exec {
+        let failed = OpenFilter::from_bits(class.opens).wants(OpenFilter::FAILED);
+        let succeeded = OpenFilter::from_bits(class.opens).wants(0);
+        parts.extend((failed != succeeded).then(|| if failed { "failed" } else { "succeeded" }.to_owned()));
+    }
     match class.side {
         Side::Any => {}
         Side::Container => parts.push("in a container".to_owned()),

@@ -207,6 +207,15 @@ fn real(rng: &mut Rng, event: &mut AnyEvent) -> RealFacts {
         let path = *rng.pick(&["/usr/bin/sh", "/tmp/x", "/usr/bin/"]);
         set("proc.exepath", path.into());
         facts.path = (!rng.one_in(4)).then_some(path);
+        let failed = rng.one_in(3);
+        facts.open_class = Some(if failed { OpenFilter::FAILED } else { 0 });
+        set("evt.failed", Lookup::Value(Value::Bool(failed)));
+        set("evt.res", if failed { "ENOENT" } else { "SUCCESS" }.into());
+        set("evt.rawres", Lookup::Value(Value::Int(if failed { -2 } else { 0 })));
+        if failed {
+            // The caller's path is not looked up.
+            facts.path = None;
+        }
     }
     if event_type.hook() == Hook::Connect {
         let address = *rng.pick(&["10.0.0.1", "10.0.0.2", "192.168.1.1", "::1", "fe80::1"]);
@@ -230,7 +239,9 @@ fn real(rng: &mut Rng, event: &mut AnyEvent) -> RealFacts {
         };
     }
     let name = event.field(&FieldRef::plain(Field::ProcName));
+    let is_failed_exec = event_type.hook() == Hook::Exec && facts.open_class != Some(0);
     facts.name = match name {
+        _ if is_failed_exec => Fact::Unknown,
         Lookup::Value(Value::Str(name)) if !rng.one_in(3) => Fact::Is(name.into_owned()),
         Lookup::Missing => Fact::Absent,
         _ => Fact::Unknown,
