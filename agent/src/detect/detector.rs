@@ -273,6 +273,14 @@ impl Detector {
         losses.held.store(self.hold.len() as u64, Relaxed);
     }
 
+    /// Records that the time at the end did not suffice for: counted as those that were not evaluated.
+    pub fn unread(&mut self, records: u64) {
+        if records > 0 {
+            tracing::warn!(records, "records of the kernel side were left at the end, not evaluated");
+        }
+        self.invalid += records;
+    }
+
     /// At the end: everything that waits is judged by what is known and goes out.
     pub fn finish(mut self) {
         for held in self.hold.take_all() {

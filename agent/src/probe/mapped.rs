@@ -68,6 +68,11 @@ impl Mapped {
         }
     }
 
+    /// Bytes that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.producer.position().load(Ordering::Acquire).wrapping_sub(self.read)
+    }
+
     /// Gives the room of all that was read back to the programs.
     pub(super) fn give_back(&mut self) {
         if self.given_back != self.read {

@@ -15,6 +15,7 @@
 //! tells what cgroups are, `arm` attaches, `ring` reads what `mapped` maps.
 
 mod arm;
+mod aside;
 mod btf;
 mod canary;
 mod error;

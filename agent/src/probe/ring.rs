@@ -2,7 +2,11 @@
 //!
 //! Programs wake nobody per record, only when the waiting bytes cross a threshold; so the reader also looks by itself: every
 //! 10 ms while records come, more and more rarely while none do.
-use super::{ProbeError, canary::Board, mapped::Mapped};
+//!
+//! A burst may bring records faster than they are evaluated. So, while the reader works, it looks how much of the ring is in
+//! use: past a quarter it copies all that waits to memory of its own ([`Aside`]) and goes on from there. The programs shed and
+//! drop only when that is full, too.
+use super::{ProbeError, aside::Aside, canary::Board, mapped::Mapped};
 use agent_abi::{
     Wire,
     record::{CANARY, RecordHeader},
@@ -17,12 +21,19 @@ use std::{
 
 /// How long records may wait while others come.
 const BUSY_WAIT: Duration = Duration::from_millis(10);
+/// How many records are passed on between two looks at how full the ring is.
+const LOOK_EVERY: usize = 32;
+/// What is set aside at most: so many times the ring's size.
+const ASIDE: usize = 8;
 
 /// The reader's end of the ring. Canaries are noted and not passed on.
 pub struct Ring {
     /// Keeps the descriptor open.
     _map: MapData,
     mapped: Mapped,
+    aside: Aside,
+    /// Waiting bytes from which on they are set aside.
+    aside_at: usize,
     epoll: OwnedFd,
     board: Arc<Board>,
     wait: Duration,
@@ -43,28 +54,62 @@ impl Ring {
         // Edge-triggered: a ring that holds unread records must not count as ready before the threshold.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&epoll, fd, epoll::EventData::new_u64(0), flags).map_err(|e| failed(e.into()))?;
-        Ok(Self { _map: map, mapped, epoll, board, wait: BUSY_WAIT })
+        let (aside, aside_at) = (Aside::new(ASIDE * size), size / 4);
+        Ok(Self { _map: map, mapped, aside, aside_at, epoll, board, wait: BUSY_WAIT })
     }
 
-    /// Passes at most `max` waiting records on, oldest first; how many.
+    /// Passes at most `max` waiting records on, oldest first; how many. Fewer than `max`: then none waits any more.
     pub fn drain(&mut self, max: usize, each: &mut dyn FnMut(&[u8])) -> usize {
         let mut passed = 0;
-        let board = &self.board;
-        while passed < max
-            && self.mapped.next(|bytes| {
+        while passed < max {
+            if passed % LOOK_EVERY == 0 && self.mapped.waiting() > self.aside_at {
+                self.set_aside();
+            }
+            if self.aside.next(&mut *each) {
+                passed += 1;
+                continue;
+            }
+            let board = &self.board;
+            let any = self.mapped.next(|bytes| {
                 if is_canary(bytes) {
                     board.note(bytes);
                 } else {
                     each(bytes);
                     passed += 1;
                 }
-            })
-        {}
+            });
+            if !any {
+                break;
+            }
+        }
         self.mapped.give_back();
         if passed > 0 {
             self.wait = BUSY_WAIT;
         }
         passed
+    }
+
+    /// Empties the ring into memory of our own, as far as that has room.
+    fn set_aside(&mut self) {
+        let (board, aside) = (&self.board, &mut self.aside);
+        while aside.has_room()
+            && self.mapped.next(|bytes| {
+                if is_canary(bytes) {
+                    board.note(bytes);
+                } else {
+                    aside.push(bytes);
+                }
+            })
+        {}
+        self.mapped.give_back();
+    }
+
+    /// Records that were not passed on yet.
+    #[must_use]
+    pub fn left(&mut self) -> u64 {
+        let mut left = 0;
+        self.drain(usize::MAX, &mut |_| left += 1);
+        left
     }
 
     /// Waits until the ring fills past its threshold, but at most 10 ms after records were drained, and up to `most` when there

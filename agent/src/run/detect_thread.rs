@@ -52,6 +52,7 @@ fn run(mut ring: Ring, mut detector: Detector, store: &Store, stop: &Cancellatio
         if stop.is_cancelled() {
             let end = *until.get_or_insert_with(|| Instant::now() + LAST_DRAIN);
             if drained == 0 || Instant::now() >= end {
+                detector.unread(ring.left());
                 return detector.finish();
             }
         } else if drained < BATCH {

@@ -68,7 +68,7 @@ impl State {
                 DROPPING,
                 "WithinBounds",
                 if lost > 0 {
-                    format!("{lost} records could not be decoded since start")
+                    format!("{lost} records were not evaluated since start (not decodable, or left at the end)")
                 } else {
                     "at most 0.1 % of events were lost over the last minute".to_owned()
                 },

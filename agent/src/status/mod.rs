@@ -45,7 +45,7 @@ pub struct Armed {
 /// Counters that several parts add to. All are totals since the agent's start.
 #[derive(Debug, Default)]
 pub struct Losses {
-    /// Records that were in the ring and were not evaluated: not decodable.
+    /// Records that were in the ring and were not evaluated: not decodable, or left when the agent's time at the end was over.
     pub invalid_records: AtomicU64,
     /// Undecided events given up because too many waited; they were evaluated as if their pod were unknown.
     pub held_early: AtomicU64,

@@ -4,8 +4,14 @@ use agent::probe::{
     HookCounters, KernelFilter, Options, Tables,
     record::{Body, decode},
 };
-use engine::event::Hook;
+use engine::{
+    event::Hook,
+    plan::kernel::{Class, KernelFilters, Texts},
+    priority::Priority,
+};
 use std::{
+    ffi::CString,
+    os::unix::ffi::OsStrExt as _,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -78,6 +84,42 @@ fn life_cycle_events_still_fit_when_opens_do_not() {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     child.wait().unwrap();
     live.exec(child.id());
+}
+
+/// A reader that takes 20 µs a record is far behind a program that opens a file as fast as it can: more than the ring holds.
+#[test]
+fn a_burst_that_the_reader_is_behind_of_is_set_aside() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = CString::new(file.path().as_os_str().as_bytes()).unwrap();
+    let texts = Texts { exact: [path.as_bytes().to_vec()].into(), ..Texts::default() };
+    let mut classes = vec![Vec::new(); Hook::ALL.len()];
+    classes[Hook::Open as usize].push(Class { path: Some(texts), ..Class::everything() });
+    let classes = Arc::new(Tables::new(&KernelFilters::of(classes), |_| Priority::Emergency));
+    let options = Options { exclude_self: false, ..Options::default() };
+    let Some(mut live) = live_with(&KernelFilter { classes, ..everything(1) }, &options) else { return };
+    let writer = thread::spawn(move || {
+        for _ in 0..OPENS {
+            // SAFETY: a C string; the descriptor is closed at once.
+            unsafe { libc::close(libc::open(path.as_ptr(), libc::O_RDONLY)) };
+        }
+    });
+    let (mut read, mut most_waiting, mut at_end) = (0, 0, false);
+    while !at_end {
+        let finished = writer.is_finished();
+        let drained = live.ring.drain(1000, &mut |_| {
+            let until = Instant::now() + Duration::from_micros(20);
+            while Instant::now() < until {}
+            read += 1;
+        });
+        at_end = finished && drained < 1000;
+        let submitted: u64 = live.probe.counters().unwrap().iter().map(|c| c.submitted).sum();
+        most_waiting = most_waiting.max(submitted.saturating_sub(read));
+    }
+    writer.join().unwrap();
+    assert!(most_waiting > 60_000, "more than the ring holds has to wait: {most_waiting}");
+    assert_eq!(at_rest(&live, Hook::Open).dropped, 0);
+    assert!(read >= OPENS, "{read}");
+    assert_sums(&live);
 }
 
 #[test]
