@@ -94,6 +94,11 @@ pub struct RunArgs {
     /// is resident memory.
     #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = size)]
     pub ring_size: usize,
+    /// Processor time that the agent should keep to, in percent of one core (also 12.5; 0: no bound, the default). Above it for seconds,
+    /// events that only rules of priority Debug want are left out in the kernel, then Informational, then Notice; never those of
+    /// Warning and above. Status, metrics and the rules' lost events tell of it.
+    #[arg(long, value_name = "PERCENT", env = "EYAS_CPU_BUDGET", value_parser = percent)]
+    pub cpu_budget: Option<f64>,
     /// Take rules from the cluster even where KUBERNETES_SERVICE_HOST is not set (by KUBECONFIG).
     #[arg(long, conflicts_with = "rules")]
     pub cluster: bool,
@@ -110,6 +115,16 @@ impl RunArgs {
     #[must_use]
     pub fn in_cluster(&self) -> bool {
         self.cluster || (self.rules.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())
+    }
+}
+
+/// A share of one core; more than 100 on a machine with several.
+fn percent(text: &str) -> Result<f64, String> {
+    let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| format!("{text:?} is no number"))?;
+    if (0.0..=100_000.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err("write a percentage of one core, such as 5".to_owned())
     }
 }
 
@@ -186,6 +201,8 @@ mod tests {
     #[test]
     fn sizes_with_and_without_unit() {
         assert_eq!((size("8M"), size("65536"), size("512KiB")), (Ok(8 << 20), Ok(65536), Ok(512 << 10)));
+        assert_eq!((percent("5"), percent("12.5%"), percent("0")), (Ok(5.0), Ok(12.5), Ok(0.0)));
+        assert!(percent("-1").is_err() && percent("nan").is_err() && percent("x").is_err());
         assert!(size("8X").is_err() && size("M").is_err() && size("1").is_err() && size("99G").is_err());
     }
 }

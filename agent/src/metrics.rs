@@ -35,6 +35,10 @@ pub struct Snapshot {
     pub report_writes: Vec<(&'static str, u64)>,
     /// Alerts by route (`namespace/name`) and outcome.
     pub route_alerts: Vec<(String, &'static str, u64)>,
+    /// Processor time that the agent has used, seconds.
+    pub cpu_seconds: f64,
+    /// Gauges by name, with help text: what the agent costs.
+    pub gauges: Vec<(&'static str, &'static str, f64)>,
     /// Other counters by full name without `_total`, with help text: evictions, truncations, losses of single parts.
     pub others: Vec<(&'static str, &'static str, u64)>,
 }
@@ -139,6 +143,16 @@ impl Collector for Source {
             "Alerts by route and outcome",
             s.route_alerts.iter().map(|(r, o, n)| ([("route", r.as_str()), ("outcome", *o)], *n)),
         )?;
+        let cpu = encoder.encode_descriptor(
+            "eyas_agent_cpu_seconds",
+            "Processor time of the agent",
+            None,
+            MetricType::Counter,
+        )?;
+        ConstCounter::new(s.cpu_seconds).encode(cpu)?;
+        for (name, help, value) in &s.gauges {
+            gauges(&mut encoder, name, help, [(none, *value)])?;
+        }
         for (name, help, n) in &s.others {
             counters(&mut encoder, name, help, [(none, *n)])?;
         }
@@ -210,6 +224,8 @@ mod tests {
             reload_seconds: Some(0.25),
             report_writes: vec![("ok", 3)],
             route_alerts: vec![("ns/r".into(), "delivered", 4)],
+            cpu_seconds: 1.5,
+            gauges: vec![("eyas_shed_level", "What is left out", 3.0)],
             others: vec![("eyas_process_evictions", "Processes forgotten", 6)],
         })
         .unwrap();

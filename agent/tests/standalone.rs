@@ -9,6 +9,8 @@ mod agent;
 mod calls;
 #[path = "standalone/check.rs"]
 mod check;
+#[path = "standalone/cost.rs"]
+mod cost;
 #[path = "standalone/defaults.rs"]
 mod defaults;
 #[path = "standalone/failed_exec.rs"]

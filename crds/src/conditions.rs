@@ -21,6 +21,8 @@ pub const EXPIRED: &str = "Expired";
 pub const CONFLICT: &str = "Conflict";
 /// The node loses events.
 pub const DROPPING: &str = "Dropping";
+/// The agent sheds events of low priority to keep to its budget.
+pub const SHEDDING: &str = "Shedding";
 
 /// Longest message that we write. The schema allows more; `etcd` and people prefer less.
 const MAX_MESSAGE: usize = 8 * 1024;

@@ -36,6 +36,7 @@ pub const LIVE_FOR: Duration = Duration::from_secs(660);
         priority = 1,
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
     ),
+    printcolumn(name = "CPU%", type_ = "string", priority = 1, json_path = ".status.cpuPercent"),
     printcolumn(name = "Kernel", type_ = "string", priority = 1, json_path = ".status.kernel"),
     printcolumn(name = "Version", type_ = "string", priority = 1, json_path = ".status.agentVersion"),
     printcolumn(name = "Heartbeat", type_ = "date", priority = 1, json_path = ".status.lastHeartbeat")
@@ -104,7 +105,20 @@ pub struct NodeAgentStatus {
     /// Alerts given up because the node's spool was full, since the agent's start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_lost: Option<i64>,
-    /// Ready (ruleset armed, hooks proven), Dropping (dropRatio above the threshold).
+    /// The agent's processor time, user and system, in per cent of one core over the last minute, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<String>,
+    /// The agent's budget (`--cpu-budget`) in per cent of one core, as text; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_budget_percent: Option<String>,
+    /// Resident memory of the agent in bytes, the ring included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<i64>,
+    /// What is left out in the kernel to keep to the budget. 0: nothing; 1: what only rules of priority Debug want; 2: Informational, too;
+    /// 3: Notice, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shed_level: Option<i32>,
+    /// Ready (ruleset armed, hooks proven), Dropping (dropRatio above the threshold), Shedding (over the budget; only with one).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -67,6 +67,21 @@ impl Answers for Pages {
                 losses.held_early.load(Relaxed),
             ),
         ]);
+        let cost = self.status.cost();
+        snapshot.gauges.extend([
+            (
+                "eyas_agent_cpu_ratio",
+                "Processor time of the agent over the last minute, 1 being one core",
+                cost.cpu_percent / 100.0,
+            ),
+            ("eyas_agent_resident_bytes", "Resident memory of the agent", cost.resident as f64),
+            (
+                "eyas_shed_level",
+                "What is left out to keep to the budget: 0 nothing, 1 Debug, 2 Informational, 3 Notice",
+                f64::from(cost.shed_level),
+            ),
+        ]);
+        snapshot.cpu_seconds = cost.cpu_used.as_secs_f64();
         self.others.complete(&mut snapshot);
         snapshot
     }

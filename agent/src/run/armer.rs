@@ -3,7 +3,10 @@
 //! A ruleset is planned, what it needs is attached (`widen`), its rules are put beside those in force, and the kernel switches to
 //! its filter from one event to the next (`narrow`). Each event is judged by the filter and the rules of one generation, so that
 //! none falls between two. On any failure what is in force stays, and the reason is shown.
-use super::seams::{Origin, RulesetEvent, RulesetUpdate, Seams};
+use super::{
+    governor::{self, Governor, Meter},
+    seams::{Origin, RulesetEvent, RulesetUpdate, Seams},
+};
 use crate::{
     detect::{Armed, Store, TotalsHandle},
     probe::{KernelFilter, Lost, Probe},
@@ -46,6 +49,9 @@ pub(super) struct Armer {
     wanted: Vec<Hook>,
     armed_at: Option<Instant>,
     proven_at: Option<Instant>,
+    meter: Meter,
+    governor: Option<Governor>,
+    budget: Option<f64>,
 }
 
 /// The end in three steps.
@@ -68,7 +74,8 @@ enum ArmError {
 }
 
 impl Armer {
-    pub(super) fn new(probe: Probe, store: Arc<Store>, seams: &Seams, begun: Instant) -> Self {
+    /// `budget`: percent of one core that the agent should keep to.
+    pub(super) fn new(probe: Probe, store: Arc<Store>, seams: &Seams, begun: Instant, budget: Option<f64>) -> Self {
         Self {
             probe,
             store,
@@ -80,6 +87,9 @@ impl Armer {
             wanted: Vec::new(),
             armed_at: None,
             proven_at: None,
+            meter: Meter::default(),
+            governor: budget.map(|budget| Governor::new(budget, Instant::now())),
+            budget,
         }
     }
 
@@ -264,7 +274,28 @@ impl Armer {
             Err(error) => return tracing::warn!(%error, "the kernel's counters cannot be read"),
         };
         self.charge();
+        self.keep_to_budget();
         self.status.observed(self.probe.hook_status(), counters, Timestamp::now());
+    }
+
+    /// Reads what the agent costs, and sheds more or less in the kernel when there is a budget.
+    fn keep_to_budget(&mut self) {
+        let (now, used) = (Instant::now(), governor::used());
+        self.meter.sample(now, used);
+        let cpu_percent = self.meter.percent();
+        if let Some(level) = self.governor.as_mut().and_then(|governor| governor.step(&self.meter, now)) {
+            match self.probe.set_shed_level(level) {
+                Ok(()) => tracing::warn!(
+                    level,
+                    cpu_percent,
+                    "shedding in the kernel to keep to --cpu-budget (0: none, 3: all under Warning)"
+                ),
+                Err(error) => tracing::warn!(%error, "the budget is not kept"),
+            }
+        }
+        let shed_level = self.governor.as_ref().map_or(0, Governor::level);
+        let resident = governor::resident();
+        self.status.costs(status::Cost { cpu_percent, cpu_used: used, resident, budget: self.budget, shed_level });
     }
 
     /// Charges what was lost to the rules of its class and generation.

@@ -13,6 +13,7 @@
 mod answers;
 mod armer;
 mod detect_thread;
+mod governor;
 mod in_cluster;
 pub mod seams;
 mod standalone;
@@ -127,7 +128,8 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
     let (quiet, armer_stop) = (CancellationToken::new(), CancellationToken::new());
     let detect = detect_thread::spawn(ring, detector, Arc::clone(&store), quiet.clone())?;
     let tokens = Tokens { end: stop.clone(), quiet: quiet.clone(), stop: armer_stop.clone() };
-    let armer = Armer::new(probe, store, &seams, begun).spawn(rulesets_in, tokens)?;
+    let armer = Armer::new(probe, store, &seams, begun, args.cpu_budget.filter(|percent| *percent > 0.0))
+        .spawn(rulesets_in, tokens)?;
     let fan_out = tokio::spawn(fan_out(alerts_in, sinks));
 
     stop.cancelled().await;

@@ -39,6 +39,10 @@ pub(super) fn print(seams: &Seams, ran: Duration) {
     ];
     let lost: Vec<String> = lost.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     lines.push(if lost.is_empty() { "nothing lost".to_owned() } else { format!("lost: {}", lost.join(", ")) });
+    let cost = seams.status.cost();
+    let share = cost.cpu_used.as_secs_f64() / ran.as_secs_f64().max(0.001) * 100.0;
+    let (used, mib) = (cost.cpu_used.as_secs_f64(), cost.resident >> 20);
+    lines.push(format!("it took {used:.2} s of processor time ({share:.1} % of one core) and {mib} MiB of memory"));
     for line in lines {
         anstream::eprintln!("eyas-agent: {line}");
     }

@@ -2,7 +2,7 @@
 use super::{Armed, DROPPING_ABOVE, Losses, State};
 use crate::probe::Backend;
 use crds::{
-    conditions::{self, DROPPING, READY},
+    conditions::{self, DROPPING, READY, SHEDDING},
     node_agent::{AgentRules, Blind, HookStatus, NodeAgentStatus},
 };
 use jiff::Timestamp;
@@ -74,7 +74,24 @@ impl State {
                 },
             )
         };
-        self.conditions = conditions::merge(&self.conditions, vec![ready, dropping], None, now);
+        let mut now_holds = vec![ready, dropping];
+        now_holds.extend(self.shedding());
+        self.conditions = conditions::merge(&self.conditions, now_holds, None, now);
+    }
+
+    /// Whether the budget is kept by shedding; nothing is said where there is none.
+    fn shedding(&self) -> Option<conditions::Now> {
+        let budget = self.cost.budget?;
+        let what = match self.cost.shed_level {
+            0 => return Some(conditions::no(SHEDDING, "WithinBudget", "nothing is left out to keep to the budget")),
+            1 => "Debug",
+            2 => "Informational and below",
+            _ => "Notice and below",
+        };
+        let text = format!(
+            "the agent needed more than {budget} % of one core: events that only rules of priority {what} want are left out; a larger --cpu-budget or fewer noisy rules help"
+        );
+        Some(conditions::yes(SHEDDING, "OverCpuBudget", text))
     }
 
     pub(super) fn snapshot(&self, losses: &Losses, now: Timestamp) -> NodeAgentStatus {
@@ -100,6 +117,10 @@ impl State {
             report_write_failures: total(&losses.report_write_failures),
             delivery_backlog: total(&losses.delivery_backlog),
             delivery_lost: Some(signed(losses.delivery_lost.load(Relaxed).saturating_add(losses.alerts.load(Relaxed)))),
+            cpu_percent: Some(format!("{:.2}", self.cost.cpu_percent)),
+            cpu_budget_percent: self.cost.budget.map(|budget| budget.to_string()),
+            memory_bytes: Some(signed(self.cost.resident)),
+            shed_level: Some(i32::from(self.cost.shed_level)),
             conditions: self.conditions.clone(),
         }
     }
@@ -156,7 +177,7 @@ fn kernel() -> &'static str {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-    use super::super::{Armed, Handle};
+    use super::super::{Armed, Cost, Handle};
     use crate::{
         probe::{Backend, HookCounters, HookStatus},
         run::seams::Origin,
@@ -242,5 +263,32 @@ mod tests {
         assert_eq!(told.drop_percent.as_deref(), Some("2.50"));
         assert_eq!(told.hooks[0].dropped, 500);
         assert_eq!(told.backend, "baseline");
+    }
+
+    #[test]
+    fn shedding_is_a_condition_where_there_is_a_budget_and_is_announced() {
+        let status = Handle::default();
+        status.armed(armed(), vec![]);
+        let look = |cost: Cost| {
+            status.costs(cost);
+            status.observed(vec![], vec![], Timestamp::now());
+            status.snapshot()
+        };
+        let told = look(Cost { cpu_percent: 1.234, resident: 5000, ..Cost::default() });
+        assert!(told.conditions.iter().all(|c| c.type_ != "Shedding"));
+        assert_eq!(
+            (told.cpu_percent.as_deref(), told.memory_bytes, told.shed_level),
+            (Some("1.23"), Some(5000), Some(0))
+        );
+        let budget = Cost { budget: Some(0.5), ..Cost::default() };
+        let within = look(budget);
+        assert!(crds::conditions::find(&within.conditions, "Shedding").is_some_and(|c| c.status == "False"));
+        let mut changed = status.changed();
+        changed.mark_unchanged();
+        let over = look(Cost { shed_level: 3, ..budget });
+        assert!(changed.has_changed().unwrap());
+        let shedding = crds::conditions::find(&over.conditions, "Shedding").unwrap();
+        assert!(shedding.status == "True" && shedding.message.contains("0.5 %") && shedding.message.contains("Notice"));
+        assert_eq!((over.shed_level, over.cpu_budget_percent.as_deref()), (Some(3), Some("0.5")));
     }
 }

@@ -42,6 +42,21 @@ pub struct Armed {
     pub took: std::time::Duration,
 }
 
+/// What the agent itself costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Processor time, user and system, in percent of one core over the last minute.
+    pub cpu_percent: f64,
+    /// The same since the start.
+    pub cpu_used: std::time::Duration,
+    /// Resident memory in bytes.
+    pub resident: u64,
+    /// Percent of one core that it should keep to, if any.
+    pub budget: Option<f64>,
+    /// Level of shedding to that end: 0 (none) to 3.
+    pub shed_level: u8,
+}
+
 /// Counters that several parts add to. All are totals since the agent's start.
 #[derive(Debug, Default)]
 pub struct Losses {
@@ -84,6 +99,7 @@ struct State {
     hooks: Vec<HookStatus>,
     counters: Vec<HookCounters>,
     window: Window,
+    cost: Cost,
     conditions: Vec<crds::Condition>,
 }
 
@@ -160,6 +176,17 @@ impl Handle {
         if !same {
             self.0.changed.send_modify(|n| *n += 1);
         }
+    }
+
+    /// A new reading of the agent's own cost; seen in status from the next [`Self::observed`] on.
+    pub fn costs(&self, cost: Cost) {
+        self.0.state.lock().cost = cost;
+    }
+
+    /// The last reading.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.0.state.lock().cost
     }
 
     /// The ruleset in force.

@@ -173,3 +173,23 @@ fn what_is_lost_is_charged_to_the_class_and_the_generation() {
     assert_eq!(opens.seen, opens.filtered + opens.shed + opens.dropped + opens.submitted);
     assert!(live.probe.take_lost().unwrap().iter().map(|l| l.events).sum::<u64>() < 100, "told once");
 }
+
+#[test]
+fn the_level_that_was_set_and_that_of_the_ring_combine_to_the_greater() {
+    let null = |n: usize| (0..n).for_each(|_| drop(File::open("/dev/null").unwrap()));
+    let class = Class { path: texts(&["/dev/null"], &[], &[]), ..Class::everything() };
+    let classes = filters(vec![(Hook::Open, class)]);
+    let options = Options { ring_size: 64 << 10, exclude_self: false };
+    let Some(mut live) = live_with(&filter(1, &classes, Priority::Informational), &options) else { return };
+    let shed = |live: &mut Live, level: u8, opens: usize| {
+        live.ring.drain(usize::MAX, &mut |_| {});
+        let before = live.probe.counters().unwrap()[Hook::Open as usize].shed;
+        live.probe.set_shed_level(level).unwrap();
+        null(opens);
+        live.probe.counters().unwrap()[Hook::Open as usize].shed - before
+    };
+    assert!(shed(&mut live, 1, 20) < 20, "level 1 keeps Informational, and the ring is empty");
+    assert!(shed(&mut live, 1, 2_000) > 100, "the ring's level 2 is greater");
+    assert!(shed(&mut live, 3, 20) >= 20, "what was set is greater than an empty ring's");
+    assert!(shed(&mut live, 0, 20) < 20, "taken back");
+}
