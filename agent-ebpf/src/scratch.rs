@@ -232,15 +232,17 @@ pub fn append_argument(s: *mut Scratch, from: Ptr, most: u64) -> bool {
     let Some(to) = next(s) else { return false };
     // SAFETY: as append_str.
     let ret = unsafe { generated::bpf_probe_read_user_str(to.cast(), (most & PART_MASK) as u32, from.cast()) };
-    if ret <= 0 || ret > PART_MASK as i64 {
+    if ret < 0 || ret > PART_MASK as i64 {
         truncated(s);
         return false;
     }
-    if ret as u64 >= most {
+    // Linux 6.1 says 0 of an empty string: its NUL is not counted.
+    let n = if ret == 0 { 1 } else { ret as u64 };
+    if n >= most {
         // It may go on.
         truncated(s);
     }
-    took(s, ret as u64);
+    took(s, n);
     true
 }
 
