@@ -211,6 +211,15 @@ pub const CALL_CONNECTED: u8 = 1 << 2;
 /// `CallBody::info`: that address was given to the call.
 pub const CALL_GIVEN: u8 = 1 << 3;
 
+/// `Stream::info`: there is such a descriptor.
+pub const STREAM_OPEN: u8 = 1 << 0;
+/// `Stream::info`: it is the same open file as the one before; nothing else is told.
+pub const STREAM_SAME: u8 = 1 << 1;
+/// `Stream::info`: it is a socket.
+pub const STREAM_SOCKET: u8 = 1 << 2;
+/// `Stream::info`: the socket has a peer.
+pub const STREAM_CONNECTED: u8 = 1 << 3;
+
 /// No login user id was set (`ExecBody::loginuid`), also when the kernel has none.
 pub const LOGINUID_UNSET: u32 = u32::MAX;
 
@@ -261,8 +270,48 @@ wire! {
         reserved: u16,
     }
 
-    /// A program was started. Variable parts: cgroup, path, args, cwd, file.
+    /// Both ends of a socket, as far as they are known.
+    pub struct Ends {
+        /// The other end: as the call was given it, or as the socket has it. IPv4 in the first four bytes, or IPv6. Network byte order.
+        addr: [u8; 16],
+        /// The socket's own address, in the same form.
+        local_addr: [u8; 16],
+        /// `AF_*` of `addr`.
+        family: u16,
+        /// `AF_*` of the socket.
+        sock_family: u16,
+        /// Port of `addr`, host byte order.
+        port: u16,
+        /// The socket's own port, host byte order; 0: none yet.
+        local_port: u16,
+        /// `IPPROTO_*` of the socket; 0 for unix.
+        l4proto: u16,
+        /// `SOCK_*` of the socket; 0: not known, or it is none.
+        sock_type: u16,
+        /// Zero.
+        reserved: u32,
+    }
+
+    /// Descriptor 0, 1 or 2 of a program that was started.
+    pub struct Stream {
+        /// Of a socket both ends.
+        ends: Ends,
+        /// Inode number.
+        ino: u64,
+        /// `i_mode`.
+        mode: u16,
+        /// Length of the path; none of a socket.
+        path_len: u16,
+        /// `STREAM_*`.
+        info: u8,
+        /// Zero.
+        reserved: [u8; 3],
+    }
+
+    /// A program was started. Variable parts: cgroup, path, args, cwd, file, paths of the streams.
     pub struct ExecBody {
+        /// Standard input, output and error.
+        streams: [Stream; 3],
         /// Inode number of the executable.
         exe_ino: u64,
         /// Its modification time, nanoseconds since 1970.
@@ -395,32 +444,10 @@ wire! {
         info: u8,
         /// Length of the path: the file's, or the argument when it failed.
         path_len: u16,
-        /// Length of the directory that a relative argument starts from; only when it failed.
+        /// When it succeeded: length of the argument. When it failed: of the directory that a relative argument starts from.
         base_len: u16,
         /// Zero.
         reserved: u16,
-    }
-
-    /// Both ends of a socket, as far as they are known.
-    pub struct Ends {
-        /// The other end: as the call was given it, or as the socket has it. IPv4 in the first four bytes, or IPv6. Network byte order.
-        addr: [u8; 16],
-        /// The socket's own address, in the same form.
-        local_addr: [u8; 16],
-        /// `AF_*` of `addr`.
-        family: u16,
-        /// `AF_*` of the socket.
-        sock_family: u16,
-        /// Port of `addr`, host byte order.
-        port: u16,
-        /// The socket's own port, host byte order; 0: none yet.
-        local_port: u16,
-        /// `IPPROTO_*` of the socket; 0 for unix.
-        l4proto: u16,
-        /// `SOCK_*` of the socket; 0: not known, or it is none.
-        sock_type: u16,
-        /// Zero.
-        reserved: u32,
     }
 
     /// A socket was connected, or not. Variable part: the path of a unix socket (abstract names begin with NUL).

@@ -6,8 +6,12 @@ use crate::{
     kernel::{self, KERNEL, PidType, Ptr, USER},
     path,
     scratch::{self, PATH_MAX, Scratch},
+    socket,
 };
-use agent_abi::record::{ARGS_MAX, EXE_DELETED, EXE_MEMFD, ExecBody, LOGINUID_UNSET, RecordHeader, event, hook};
+use agent_abi::record::{
+    ARGS_MAX, EXE_DELETED, EXE_MEMFD, ExecBody, LOGINUID_UNSET, RecordHeader, STREAM_CONNECTED, STREAM_OPEN,
+    STREAM_SAME, STREAM_SOCKET, Stream, event, hook,
+};
 use aya_ebpf::{helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
 
 const FIXED: usize = size_of::<RecordHeader>() + size_of::<ExecBody>();
@@ -149,34 +153,78 @@ fn nanoseconds(seconds: u64, rest: u32) -> u64 {
     seconds.wrapping_mul(1_000_000_000).wrapping_add((rest & !(1 << 31)) as u64)
 }
 
+/// Notes a length. At once, and volatile: kept in registers, each way to come by one would be another state of all that follows.
+macro_rules! note {
+    ($body:expr, $f:ident, $v:expr) => {{
+        let value = $v;
+        // SAFETY: `body` points into the scratch.
+        unsafe { (&raw mut (*$body).$f).write_volatile(value) }
+    }};
+}
+
 /// The variable parts, in their order.
 #[inline(always)]
 fn variable(this: &mut Event, s: *mut Scratch, body: *mut ExecBody, task: Ptr, bprm: Ptr) {
     path::walk_cgroup(s, task);
-    let cgroup_len = scratch::append_path(s);
+    note!(body, cgroup_len, scratch::append_path(s));
     path::walk(s, path::of_file(member!(Ptr, bprm, bprm_file)));
-    let path_len = scratch::append_path(s);
+    note!(body, path_len, scratch::append_path(s));
     classes::by_path(this, s, hook::EXEC);
     classes::by_name(this, s, hook::EXEC, member!([u64; 2], task, task_comm));
     this.classes = scratch::forget(s, this.classes);
-    let (args_len, args_total) = arguments(s, task);
+    arguments(s, body, task);
     path::walk(s, path::of_cwd(task));
-    let cwd_len = scratch::append_path(s);
-    let file_len = scratch::append_str::<KERNEL>(s, member!(Ptr, bprm, bprm_filename), PATH_MAX);
-    // SAFETY: `body` points into the scratch.
-    unsafe {
-        (*body).cgroup_len = cgroup_len;
-        (*body).path_len = path_len;
-        (*body).args_len = args_len;
-        (*body).args_total = args_total;
-        (*body).cwd_len = cwd_len;
-        (*body).file_len = file_len;
+    note!(body, cwd_len, scratch::append_path(s));
+    note!(body, file_len, scratch::append_str::<KERNEL>(s, member!(Ptr, bprm, bprm_filename), PATH_MAX));
+    set!(s, stream, core::ptr::null());
+    stream::<0>(s, body, task);
+    stream::<1>(s, body, task);
+    stream::<2>(s, body, task);
+}
+
+/// Descriptor 0, 1 or 2 (those that close at an exec are gone by now); appends its path unless it is a socket. A function of its own, as
+/// `path::step`; which file the one before is stands in the scratch.
+#[inline(never)]
+fn stream<const N: usize>(s: *mut Scratch, body: *mut ExecBody, task: Ptr) -> u64 {
+    // SAFETY: `body` points into the scratch, here and below; there are three.
+    let stream = unsafe { (&raw mut (*body).streams).cast::<Stream>().add(N) };
+    scratch::clear(stream);
+    let file = file::by_fd(task, N as u32);
+    let before = get!(s, stream);
+    set!(s, stream, file);
+    if file.is_null() {
+        return 0;
     }
+    if file == before {
+        unsafe { (*stream).info = STREAM_OPEN | STREAM_SAME };
+        return 0;
+    }
+    let inode = member!(Ptr, file, file_inode);
+    unsafe {
+        (*stream).info = STREAM_OPEN;
+        (*stream).ino = member!(u64, inode, inode_ino);
+        (*stream).mode = member!(u16, inode, inode_mode);
+    }
+    let sk = file::sock(file);
+    if sk.is_null() {
+        path::walk(s, path::of_file(file));
+        note!(stream, path_len, scratch::append_path(s));
+        return 0;
+    }
+    let ends = unsafe { &raw mut (*stream).ends };
+    socket::own(ends, sk);
+    let family = unsafe { (*ends).sock_family };
+    let connected = socket::is_ip(family) && socket::peer_port(sk) != 0;
+    if connected {
+        socket::peer(ends, sk, family);
+    }
+    unsafe { (*stream).info = STREAM_OPEN | STREAM_SOCKET | if connected { STREAM_CONNECTED } else { 0 } };
+    0
 }
 
 /// The argument block of the new memory: written just now by the kernel, so that its pages are there.
 #[inline(always)]
-fn arguments(s: *mut Scratch, task: Ptr) -> (u16, u32) {
+fn arguments(s: *mut Scratch, body: *mut ExecBody, task: Ptr) {
     let mm = member!(Ptr, task, task_mm);
     let begin = member!(u64, mm, mm_arg_start);
     let total = member!(u64, mm, mm_arg_end).wrapping_sub(begin);
@@ -186,5 +234,6 @@ fn arguments(s: *mut Scratch, task: Ptr) -> (u16, u32) {
     } else {
         total
     };
-    (scratch::append::<USER>(s, begin as Ptr, len), total as u32)
+    note!(body, args_total, total as u32);
+    note!(body, args_len, scratch::append::<USER>(s, begin as Ptr, len));
 }

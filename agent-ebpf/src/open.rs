@@ -130,10 +130,13 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
         resolved(s, body, file);
     }
     let walked = if get!(s, walk) == NOWHERE { 0 } else { scratch::append_path(s) };
+    // The argument too: rules may ask for it as it was given.
+    let given = if get!(s, walk) == FILE { scratch::append_str::<USER>(s, arguments.path, PATH_MAX) } else { 0 };
     // SAFETY: `body` points into the scratch.
     unsafe {
         if get!(s, walk) == FILE {
             (*body).path_len = walked;
+            (*body).base_len = given;
         } else {
             (*body).base_len = walked;
         }
@@ -157,7 +160,6 @@ fn resolved(s: *mut Scratch, body: *mut OpenBody, file: Ptr) {
         (*body).dev = place.dev;
         (*body).layer = place.layer;
         (*body).info = OPEN_RESOLVED | if created { OPEN_CREATED } else { 0 };
-        (*body).base_len = 0;
     }
 }
 

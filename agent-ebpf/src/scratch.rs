@@ -50,6 +50,8 @@ pub struct Scratch {
     pub walk: u64,
     /// Flags for the header.
     pub flags: u64,
+    /// The file of the standard stream before.
+    pub stream: Ptr,
     /// See [`forget`].
     pub forgotten: u64,
     /// What is looked up among the literals.

@@ -1,7 +1,7 @@
 //! Decoding of records: what is built is read back, and no bytes whatever make it panic. Needs no kernel.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use agent::probe::record::{Body, Layer, RecordError, decode};
+use agent::probe::record::{Body, Layer, RecordError, Stream, decode};
 use agent_abi::{
     Wire,
     record::{self as wire, CallBody, ConnectBody, Ends, ExecBody, ForkBody, OpenBody, RecordHeader, hook},
@@ -67,9 +67,11 @@ fn a_hook_supplies_only_its_own_event_types() {
 proptest! {
     #[test]
     fn execs_are_read_back(
-        parts in [bytes(300), bytes(300), bytes(5000), bytes(300), bytes(300)],
-        euid: u32, loginuid: u32, comm: [u8; 16], layer: u8, flags: u16,
+        parts in [bytes(300), bytes(300), bytes(5000), bytes(300), bytes(300)], streams in [bytes(40), bytes(40), bytes(40)],
+        infos in [0u8..16, 0u8..16, 0u8..16], euid: u32, loginuid: u32, comm: [u8; 16], layer: u8, flags: u16,
     ) {
+        // One that failed has a body of its own.
+        let flags = flags & !wire::FAILED;
         let [cgroup, path, args, cwd, file] = &parts;
         let body = ExecBody {
             euid, loginuid, comm, layer,
@@ -79,16 +81,34 @@ proptest! {
             args_len: args.len() as u16,
             cwd_len: cwd.len() as u16,
             file_len: file.len() as u16,
+            streams: std::array::from_fn(|n| wire::Stream {
+                path_len: streams[n].len() as u16,
+                info: infos[n],
+                ino: n as u64,
+                ..wire::Stream::zeroed()
+            }),
             ..ExecBody::zeroed()
         };
         let header = RecordHeader { flags, ..header(hook::EXEC, wire::event::EXECVEAT) };
-        let bytes = record(header, &body, &[cgroup, path, args, cwd, file]);
+        let bytes = record(header, &body, &[cgroup, path, args, cwd, file, &streams[0], &streams[1], &streams[2]]);
         let record = decode(&bytes).unwrap();
         prop_assert_eq!(record.header.truncated, flags & wire::TRUNCATED != 0);
         prop_assert_eq!(record.header.canary, flags & wire::CANARY != 0);
         prop_assert_eq!((record.header.pid, record.header.tid, record.header.generation), (7, 8, 3));
         let Body::Exec(e) = record.body else { panic!("{record:?}") };
         prop_assert_eq!([e.cgroup_path, e.path, e.args, e.cwd, e.file], [&cgroup[..], path, args, cwd, file]);
+        for (n, stream) in e.streams.iter().enumerate() {
+            let has = |bit: u8| infos[n] & bit != 0;
+            match stream {
+                Stream::Closed if !has(wire::STREAM_OPEN) => {}
+                same if has(wire::STREAM_SAME) => prop_assert_eq!(same, n.checked_sub(1).map_or(&Stream::Closed, |n| &e.streams[n])),
+                Stream::Socket { connected, .. } => {
+                    prop_assert!(has(wire::STREAM_SOCKET) && *connected == has(wire::STREAM_CONNECTED));
+                }
+                Stream::File(file) => prop_assert_eq!((file.path, file.ino), (&streams[n][..], n as u64)),
+                Stream::Closed => panic!("{infos:?}"),
+            }
+        }
         prop_assert_eq!((e.euid, e.loginuid), (euid, (loginuid != u32::MAX).then_some(loginuid)));
         prop_assert!(e.memfd && !e.deleted);
         prop_assert!(comm.starts_with(e.comm) && !e.comm.contains(&0));
@@ -105,7 +125,9 @@ proptest! {
         };
         let bytes = record(header(hook::OPEN, wire::event::OPENAT2), &body, &[&path, &base]);
         let Body::Open(o) = decode(&bytes).unwrap().body else { panic!() };
-        prop_assert_eq!((o.path, o.base, o.ret, o.dirfd, o.flags), (&path[..], &base[..], ret, dirfd, flags));
+        let (given, base) = if info & wire::OPEN_RESOLVED != 0 { (&base, &Vec::new()) } else { (&path, &base) };
+        prop_assert_eq!((o.path, o.given, o.base), (&path[..], &given[..], &base[..]));
+        prop_assert_eq!((o.ret, o.dirfd, o.flags), (ret, dirfd, flags));
         prop_assert_eq!((o.resolved, o.created), (info & wire::OPEN_RESOLVED != 0, info & wire::OPEN_CREATED != 0));
     }
 

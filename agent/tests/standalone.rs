@@ -17,8 +17,12 @@ mod defaults;
 mod failed_exec;
 #[path = "standalone/io_uring.rs"]
 mod io_uring;
+#[path = "standalone/streams.rs"]
+mod streams;
 #[path = "standalone/trace.rs"]
 mod trace;
+#[path = "standalone/truth.rs"]
+mod truth;
 
 use agent::{Scene, count, rule};
 use std::{

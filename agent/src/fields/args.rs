@@ -1,6 +1,6 @@
 //! evt.arg, evt.rawarg, evt.args: the arguments of an event by Falco's names, in Falco's order.
 use super::{
-    View, calls, flags,
+    View, calls, descriptor, flags,
     names::{errno, open_flags},
     socket::Socket,
 };
@@ -128,7 +128,7 @@ pub(super) fn arguments(view: &View<'_>) -> Vec<Argument> {
             vec![
                 result("fd", view.result()),
                 number("dirfd", open.dirfd),
-                text("name", open.path),
+                Argument { raw: Some(descriptor::given(open).to_vec()), ..text("name", open.path) },
                 Argument { number: Some(i64::from(open.flags)), ..text("flags", flags) },
                 Argument { number: Some(i64::from(open.mode)), ..text("mode", format!("0{:o}", open.mode)) },
                 number("dev", open.dev),

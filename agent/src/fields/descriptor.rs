@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     container::HOST_ID,
-    probe::record::{Body, Call, CallFile, Layer, Open},
+    probe::record::{Body, Call, CallFile, Layer, Open, Stream},
 };
 use agent_abi::call::{self as table, NONE, RESULT, Recipe, TYPES};
 use engine::{
@@ -97,9 +97,29 @@ pub(super) fn kind(view: &View<'_>) -> Option<&'static str> {
     }
 }
 
+/// Type and name of a standard stream, as fd.type and fd.name have them.
+pub(super) fn stream(stream: &Stream<'_>) -> (Option<&'static str>, Option<Vec<u8>>) {
+    match stream {
+        Stream::Closed => (None, None),
+        Stream::File(file) => {
+            let kind = Kind::of(file);
+            (Some(kind.name), Some(kind.name(file).into_owned()))
+        }
+        Stream::Socket { ends, connected } => {
+            let socket = Socket::of_stream(ends, *connected);
+            (socket.kind().0, socket.name())
+        }
+    }
+}
+
 /// What a call on a path is about, too: fchmod and fchown have a descriptor instead.
 pub(super) fn file_path<'a>(call: &Call<'a>) -> Option<Cow<'a, [u8]>> {
     call.file.as_ref().map(|file| Kind::of(file).name(file))
+}
+
+/// The argument of an open; what was opened where the argument could not be read any more.
+pub(super) fn given<'a>(open: &Open<'a>) -> &'a [u8] {
+    if open.given.is_empty() { open.path } else { open.given }
 }
 
 fn opened<'a>(view: &'a View<'_>, open: &'a Open<'a>, field: Field) -> Lookup<'a> {
@@ -110,7 +130,7 @@ fn opened<'a>(view: &'a View<'_>, open: &'a Open<'a>, field: Field) -> Lookup<'a
     match field {
         Field::FdType => if directory { "directory" } else { "file" }.into(),
         Field::FdTypechar => if directory { "d" } else { "f" }.into(),
-        Field::FdNameraw => open.path.into(),
+        Field::FdNameraw => given(open).into(),
         Field::FdName | Field::FdDirectory | Field::FdFilename | Field::FdContainerdirectory => {
             of_path(view, path(), field)
         }

@@ -48,7 +48,7 @@ pub(super) fn lookup<'a>(view: &'a View<'_>, field: Field, arg: Option<&Arg>) ->
     let header = &view.record.header;
     Some(match &view.record.body {
         Body::Open(open) => match (field, arg) {
-            (Field::FsPathNameraw, _) => open.path.into(),
+            (Field::FsPathNameraw, _) => descriptor::given(open).into(),
             (Field::FsPathName, _) | (Field::EvtAbspath, None) => some(paths::of_open(open, &view.process.cwd)),
             _ => Lookup::Missing,
         },

@@ -1,8 +1,8 @@
 //! proc.* and thread.*: the process table and the exec that it knows.
-use super::{View, names::capabilities};
+use super::{View, descriptor, names::capabilities};
 use crate::{
     probe::record::{Body, Layer},
-    process::{Process, with_args},
+    process::{Held, Process, with_args},
 };
 use engine::{
     field::{Arg, Field},
@@ -155,6 +155,12 @@ pub(super) fn lookup<'a>(view: &'a View<'_>, field: Field, arg: Option<&Arg>) ->
         Field::ProcPgidName | Field::ProcVpgidName => of(group(), Part::Name),
         Field::ProcPgidExe | Field::ProcVpgidExe => of(group(), Part::Exe),
         Field::ProcPgidExepath | Field::ProcVpgidExepath => of(group(), Part::Exepath),
+        Field::ProcStdinType => stream_type(p, 0),
+        Field::ProcStdoutType => stream_type(p, 1),
+        Field::ProcStderrType => stream_type(p, 2),
+        Field::ProcStdinName => stream_name(p, 0),
+        Field::ProcStdoutName => stream_name(p, 1),
+        Field::ProcStderrName => stream_name(p, 2),
         Field::ProcIsSidLeader => known(truth(ids.sid == p.key.pid)),
         Field::ProcIsPgidLeader => known(truth(ids.pgid == p.key.pid)),
         Field::ProcIsVpgidLeader => known(truth(ids.vpgid == ids.vpid)),
@@ -190,6 +196,16 @@ pub(super) fn lookup<'a>(view: &'a View<'_>, field: Field, arg: Option<&Arg>) ->
         Field::ThreadCgroups => p.cgroup_path.as_ref().into(),
         _ => return None,
     })
+}
+
+fn stream_type(p: &Process, n: usize) -> Lookup<'static> {
+    let stream = p.streams.get(n).and_then(Held::stream);
+    stream.and_then(|s| descriptor::stream(&s).0).into()
+}
+
+fn stream_name(p: &Process, n: usize) -> Lookup<'static> {
+    let stream = p.streams.get(n).and_then(Held::stream);
+    stream.and_then(|s| descriptor::stream(&s).1).into()
 }
 
 fn layer(p: &Process, wanted: Layer) -> Lookup<'static> {

@@ -62,6 +62,13 @@ impl<'a> Socket<'a> {
         })
     }
 
+    /// Of a socket that is a standard stream.
+    pub(super) fn of_stream(ends: &Connect<'a>, connected: bool) -> Self {
+        let whole = Self { connected, named: false, ..Self::of_connect(ends) };
+        let bound = whole.local.filter(|(_, port)| *port != 0);
+        Self { local: bound, server: is_likely_server(bound, whole.remote), ..whole }
+    }
+
     fn client(&self) -> Option<End> {
         if self.server { self.remote } else { self.local }
     }

@@ -22,6 +22,9 @@ const KIND_ENUM64: u32 = 19;
 const COMMON: usize = 12;
 /// Anonymous structures and typedefs nest; the kernel's own do not go deeper than a handful.
 const MAX_DEPTH: u32 = 16;
+/// Most members looked at for one; the kernel's largest structures have some hundreds. Structures that hold themselves, which only
+/// damaged data has, would else be searched for ever.
+const MAX_MEMBERS: u32 = 100_000;
 
 /// Parsed type information.
 pub(super) struct Btf {
@@ -92,7 +95,7 @@ impl Btf {
         let mut id = *self.by_name.get(structure.as_bytes())?;
         let mut bits = 0u32;
         for name in path.split('.') {
-            let (offset, member) = self.member(id, name.as_bytes(), 0)?;
+            let (offset, member) = self.member(id, name.as_bytes(), 0, &mut 0)?;
             bits = bits.checked_add(offset)?;
             id = member;
         }
@@ -111,7 +114,7 @@ impl Btf {
     }
 
     /// Bit offset and type of a member.
-    fn member(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
+    fn member(&self, id: u32, name: &[u8], depth: u32, seen: &mut u32) -> Option<(u32, u32)> {
         if depth > MAX_DEPTH {
             return None;
         }
@@ -122,6 +125,10 @@ impl Btf {
         }
         let bitfields = info >> 31 == 1;
         (0..(info & 0xffff) as usize).find_map(|i| {
+            *seen += 1;
+            if *seen > MAX_MEMBERS {
+                return None;
+            }
             let entry = at + COMMON + 12 * i;
             let found = self.string(word(&self.data, entry)?);
             let member = word(&self.data, entry + 4)?;
@@ -130,7 +137,7 @@ impl Btf {
             if found == name {
                 Some((offset, member))
             } else if found.is_empty() {
-                let (inner, member) = self.member(member, name, depth + 1)?;
+                let (inner, member) = self.member(member, name, depth + 1, seen)?;
                 Some((offset.checked_add(inner)?, member))
             } else {
                 None

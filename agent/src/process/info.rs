@@ -1,4 +1,5 @@
 //! What is known of a process.
+use super::Held;
 use crate::{container::ContainerRef, probe::record::Layer};
 use std::sync::{Arc, OnceLock};
 
@@ -138,6 +139,8 @@ pub struct Process {
     pub exec: Arc<ExecInfo>,
     /// Working directory, as of the last exec.
     pub cwd: Arc<[u8]>,
+    /// Standard input, output and error.
+    pub streams: Arc<[Held; 3]>,
     /// Users and capabilities.
     pub credentials: Credentials,
     /// Ids.

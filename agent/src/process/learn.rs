@@ -4,6 +4,7 @@ use crate::{
     container::Containers,
     probe::record::{Body, Record},
 };
+use engine::event::Hook;
 use std::sync::Arc;
 
 impl Table {
@@ -22,6 +23,7 @@ impl Table {
                 self.exit(header);
                 process
             }
+            Body::Call(call) if header.hook == Hook::Dup => self.dup(header, call, containers),
             Body::FailedExec(_) | Body::Open(_) | Body::Connect(_) | Body::Call(_) => self.actor(header, containers),
         }
     }

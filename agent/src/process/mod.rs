@@ -9,8 +9,10 @@
 mod info;
 mod learn;
 mod proc;
+mod streams;
 mod table;
 
 pub(crate) use info::with_args;
 pub use info::{Credentials, ExecInfo, Ids, Key, Process};
+pub use streams::Held;
 pub use table::{EXITED_KEPT, Stats, Table};

@@ -1,5 +1,5 @@
 //! Processes as /proc tells them. Parsers are pure and bounded.
-use super::{Credentials, ExecInfo, Ids, Key, Process};
+use super::{Credentials, ExecInfo, Ids, Key, Process, streams};
 
 use agent_abi::record::ARGS_MAX;
 use std::{io::Read as _, os::unix::ffi::OsStrExt as _, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
@@ -111,6 +111,7 @@ pub(super) fn process(proc: &Path, pid: u32) -> Option<Process> {
         name: stat.name,
         exec: Arc::new(exec),
         cwd,
+        streams: Arc::new(streams::of_proc(&dir)),
         credentials,
         ids,
         container: None,

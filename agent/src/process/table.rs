@@ -1,8 +1,8 @@
 //! The table itself.
-use super::{Credentials, ExecInfo, Ids, Key, Process, proc};
+use super::{Credentials, ExecInfo, Held, Ids, Key, Process, proc, streams};
 use crate::{
     container::{ContainerRef, Containers},
-    probe::record::{Exec, Fork, Header},
+    probe::record::{Call, Exec, Fork, Header},
 };
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -217,6 +217,7 @@ impl Table {
                 ..ExecInfo::default()
             }),
             cwd: exec.cwd.into(),
+            streams: Arc::new(exec.streams.each_ref().map(Held::from)),
             credentials: Credentials {
                 uid: exec.uid,
                 gid: exec.gid,
@@ -265,6 +266,21 @@ impl Table {
         containers.learn_from_proc(&self.proc, header.pid, Some(header.cgroup)).unwrap_or_default()
     }
 
+    /// A descriptor of the actor was made of another (dup and its like): it may be one of the streams.
+    pub fn dup(&mut self, header: &Header, call: &Call<'_>, containers: &mut Containers) -> Arc<Process> {
+        let process = self.actor(header, containers);
+        let stream = usize::try_from(call.ret).ok().filter(|fd| *fd < process.streams.len());
+        let (Some(fd), Some(held)) = (stream, streams::of_call(call)) else { return process };
+        drop(process);
+        if let Some(process) = self.processes.get_mut(&Key::new(header.pid, header.start_time)) {
+            let streams = Arc::make_mut(&mut Arc::make_mut(process).streams);
+            if let Some(stream) = streams.get_mut(fd) {
+                *stream = held;
+            }
+        }
+        self.actor(header, containers)
+    }
+
     /// A process was made (threads are left out). The child starts as its maker's copy.
     pub fn fork(&mut self, header: &Header, fork: &Fork<'_>, containers: &mut Containers) {
         if fork.child_pid != fork.child_tid {
@@ -284,6 +300,7 @@ impl Table {
             name: fork.comm.into(),
             exec: Arc::clone(&maker.exec),
             cwd: Arc::clone(&maker.cwd),
+            streams: Arc::clone(&maker.streams),
             credentials: Credentials { uid: fork.child_uid, ..maker.credentials },
             ids: Ids {
                 vpid: fork.child_vpid,
@@ -384,6 +401,7 @@ fn nobody(key: Key, header: &Header) -> Process {
         name: Box::default(),
         exec: Arc::default(),
         cwd: Arc::default(),
+        streams: Arc::default(),
         credentials: Credentials { uid: header.uid, gid: header.gid, ..Credentials::default() },
         ids: Ids::default(),
         container: None,

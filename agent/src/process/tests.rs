@@ -55,6 +55,7 @@ fn exec<'a>(comm: &'a [u8], args: &'a [u8], ppid: u32, ppid_start: u64) -> Exec<
         pgid: 1,
         vpid: 1,
         vtid: 1,
+        streams: Default::default(),
         vpgid: 1,
         vsid: 1,
         pvpid: 0,

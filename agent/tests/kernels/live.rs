@@ -47,7 +47,11 @@ impl Live {
         while Instant::now() < end {
             let (mut found, mut damaged) = (false, None);
             self.ring.drain(usize::MAX, &mut |bytes| match decode(bytes) {
-                Ok(record) => found |= wanted(&record),
+                Ok(record) if wanted(&record) => {
+                    found = true;
+                    keep(trigger, bytes);
+                }
+                Ok(_) => {}
                 Err(error) => damaged = Some(error.to_string()),
             });
             if let Some(error) = damaged {
@@ -59,5 +63,13 @@ impl Live {
             self.ring.wait(Duration::from_millis(20));
         }
         Err("its record did not come".to_owned())
+    }
+}
+
+/// With EYAS_RECORDS=DIR each record that was waited for is written there: seeds for fuzzing its decoder.
+fn keep(trigger: &Trigger, bytes: &[u8]) {
+    if let Some(folder) = std::env::var_os("EYAS_RECORDS") {
+        let path = std::path::Path::new(&folder).join(trigger.event_type.as_str());
+        std::fs::write(&path, bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     }
 }

@@ -1,15 +1,17 @@
 //! Programs started.
-use crate::support::{everything, live, on_overlay};
+use crate::support::{OwnedStream, everything, live, on_overlay};
 use agent::probe::record::Layer;
 use engine::event::EventType;
 use procfs::process::Process;
 use std::{
     fs::{self, File},
     io::Write as _,
+    net::{Ipv4Addr, TcpListener, TcpStream},
     os::{
-        fd::{AsRawFd as _, FromRawFd as _},
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
         unix::{
             fs::{MetadataExt as _, PermissionsExt},
+            net::UnixStream,
             process::CommandExt as _,
         },
     },
@@ -296,4 +298,60 @@ fn the_overlay_layer_of_a_program() {
         assert_eq!(Path::new(&exec.path), overlay.path(name));
         assert_eq!(exec.rest.layer, layer, "{name}");
     }
+}
+
+#[test]
+fn the_standard_streams() {
+    let Some(mut live) = live(&everything(1)) else { return };
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    let (own, peer) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().canonicalize().unwrap().join("out");
+    let file = File::create(&path).unwrap();
+    let ino = file.metadata().unwrap().ino();
+    // A connection, a file, a pipe.
+    let mut command = Command::new("sleep");
+    command.arg("30").stdin(OwnedFd::from(client)).stdout(file).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pipe = fs::metadata(format!("/proc/{}/fd/2", child.id())).unwrap().ino();
+    let (_, exec) = live.exec(child.id());
+    end(child);
+    let [OwnedStream::Socket { local, remote }, OwnedStream::File(stdout), OwnedStream::File(stderr)] = &exec.streams
+    else {
+        panic!("{:?}", exec.streams)
+    };
+    assert_eq!((*local, *remote), (Some(own), Some(peer)));
+    assert_eq!((stdout.path.as_str(), stdout.ino, stdout.format), (path.to_str().unwrap(), ino, libc::S_IFREG));
+    assert_eq!((stderr.ino, stderr.format), (pipe, libc::S_IFIFO));
+
+    // One file for all three; none; a listening socket and a unix one.
+    let null = || File::open("/dev/null").unwrap();
+    let all = null();
+    let child = Command::new("sh").args(["-c", "exec sleep 30 1>&0 2>&0"]).stdin(all).spawn().unwrap();
+    let (_, exec) = live.exec_of(child.id(), "sleep");
+    end(child);
+    assert!(
+        exec.streams.iter().all(|s| matches!(s, OwnedStream::File(f) if f.path == "/dev/null")),
+        "{:?}",
+        exec.streams
+    );
+    let (unix, _other) = UnixStream::pair().unwrap();
+    let child = Command::new("sh")
+        .args(["-c", "exec sleep 30 0>&-"])
+        .stdout(OwnedFd::from(server))
+        .stderr(OwnedFd::from(unix))
+        .spawn()
+        .unwrap();
+    let (_, exec) = live.exec_of(child.id(), "sleep");
+    end(child);
+    let [
+        OwnedStream::Closed,
+        OwnedStream::Socket { local, remote: None },
+        OwnedStream::Socket { local: None, remote: None },
+    ] = &exec.streams
+    else {
+        panic!("{:?}", exec.streams)
+    };
+    assert_eq!(local.map(|l| l.port()), Some(peer.port()));
 }

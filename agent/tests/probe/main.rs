@@ -17,3 +17,4 @@ mod life;
 mod opens;
 mod reload;
 mod support;
+mod truth;

@@ -1,11 +1,12 @@
 //! A loaded probe, and waiting for records of interest.
 use agent::probe::{
     KernelFilter, Options, Probe, ProbeError, Ring,
-    record::{Body, Connect, Exec, Exit, Fork, Header, Open, Record, decode},
+    record::{Body, Connect, Exec, Exit, Fork, Header, Open, Record, Stream, decode},
 };
 use engine::event::Hook;
 use std::{
     collections::VecDeque,
+    net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
 };
@@ -70,6 +71,16 @@ impl Live {
         })
     }
 
+    /// The exec of process `pid` of a program whose path ends so.
+    pub fn exec_of(&mut self, pid: u32, end: &str) -> (Header, OwnedExec) {
+        self.find(end, |r| match &r.body {
+            Body::Exec(e) if r.header.pid == pid && e.path.ends_with(end.as_bytes()) => {
+                Some((r.header, OwnedExec::from(e)))
+            }
+            _ => None,
+        })
+    }
+
     /// The open by this thread whose path ends so.
     pub fn open(&mut self, end: &str) -> (Header, OwnedOpen) {
         let tid = tid();
@@ -77,6 +88,14 @@ impl Live {
             Body::Open(o) if r.header.tid == tid && o.path.ends_with(end.as_bytes()) => {
                 Some((r.header, OwnedOpen::from(o)))
             }
+            _ => None,
+        })
+    }
+
+    /// The next open, by whomever, that is so.
+    pub fn any_open(&mut self, is_it: impl Fn(&Open<'_>) -> bool) -> AnyOpen {
+        self.find("open", |r| match &r.body {
+            Body::Open(o) if is_it(o) => Some(AnyOpen { path: o.path.to_vec(), resolved: o.resolved }),
             _ => None,
         })
     }
@@ -130,6 +149,7 @@ pub struct OwnedExec {
     pub cwd: String,
     pub cgroup: String,
     pub comm: String,
+    pub streams: [OwnedStream; 3],
     pub rest: Exec<'static>,
 }
 
@@ -143,9 +163,62 @@ impl From<&Exec<'_>> for OwnedExec {
             cwd: text(e.cwd),
             cgroup: text(e.cgroup_path),
             comm: text(e.comm),
-            rest: Exec { path: b"", file: b"", args: b"", cwd: b"", cgroup_path: b"", comm: b"", ..e.clone() },
+            streams: e.streams.each_ref().map(OwnedStream::from),
+            rest: Exec {
+                path: b"",
+                file: b"",
+                args: b"",
+                cwd: b"",
+                cgroup_path: b"",
+                comm: b"",
+                streams: Default::default(),
+                ..e.clone()
+            },
         }
     }
+}
+
+/// What a standard stream is, owned.
+#[derive(Debug)]
+pub enum OwnedStream {
+    Closed,
+    File(OwnedFile),
+    Socket { local: Option<SocketAddr>, remote: Option<SocketAddr> },
+}
+
+/// A file behind a standard stream.
+#[derive(Debug)]
+pub struct OwnedFile {
+    pub path: String,
+    pub ino: u64,
+    /// `S_IF*`.
+    pub format: u32,
+}
+
+impl From<&Stream<'_>> for OwnedStream {
+    fn from(stream: &Stream<'_>) -> Self {
+        match stream {
+            Stream::Closed => Self::Closed,
+            Stream::File(file) => Self::File(OwnedFile {
+                path: String::from_utf8(file.path.to_vec()).unwrap(),
+                ino: file.ino,
+                format: u32::from(file.mode) & libc::S_IFMT,
+            }),
+            Stream::Socket { ends, connected } => {
+                let end = |addr: Option<std::net::IpAddr>, port| addr.map(|addr| SocketAddr::new(addr, port));
+                let remote = end(ends.addr, ends.port);
+                assert_eq!(remote.is_some(), *connected);
+                Self::Socket { local: end(ends.local_addr, ends.local_port), remote }
+            }
+        }
+    }
+}
+
+/// What an open record said of its path, whatever bytes it has.
+#[derive(Debug)]
+pub struct AnyOpen {
+    pub path: Vec<u8>,
+    pub resolved: bool,
 }
 
 /// What an open record said, owned.
@@ -159,6 +232,6 @@ pub struct OwnedOpen {
 impl From<&Open<'_>> for OwnedOpen {
     fn from(o: &Open<'_>) -> Self {
         let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
-        Self { path: text(o.path), base: text(o.base), rest: Open { path: b"", base: b"", ..o.clone() } }
+        Self { path: text(o.path), base: text(o.base), rest: Open { path: b"", base: b"", given: b"", ..o.clone() } }
     }
 }

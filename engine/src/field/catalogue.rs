@@ -237,12 +237,12 @@ catalogue! {
     ProcVmswap "proc.vmswap" Uint No One Nobody; "Swapped memory in KiB.";
     ProcNthreads "proc.nthreads" Uint No One Nobody; "Number of threads.";
     ProcNchilds "proc.nchilds" Uint No One Nobody; "Number of children.";
-    ProcStdinType "proc.stdin.type" Text No One Nobody; "Type of standard input.";
-    ProcStdoutType "proc.stdout.type" Text No One Nobody; "Type of standard output.";
-    ProcStderrType "proc.stderr.type" Text No One Nobody; "Type of standard error.";
-    ProcStdinName "proc.stdin.name" Text No One Nobody; "Name of standard input.";
-    ProcStdoutName "proc.stdout.name" Text No One Nobody; "Name of standard output.";
-    ProcStderrName "proc.stderr.name" Text No One Nobody; "Name of standard error.";
+    ProcStdinType "proc.stdin.type" Text No One Process; "Type of standard input, as fd.type: file, pipe, ipv4, unix ...";
+    ProcStdoutType "proc.stdout.type" Text No One Process; "Type of standard output.";
+    ProcStderrType "proc.stderr.type" Text No One Process; "Type of standard error.";
+    ProcStdinName "proc.stdin.name" Text No One Process; "Name of standard input, as fd.name.";
+    ProcStdoutName "proc.stdout.name" Text No One Process; "Name of standard output.";
+    ProcStderrName "proc.stderr.name" Text No One Process; "Name of standard error.";
     ThreadPfmajor "thread.pfmajor" Uint No One Nobody; "Major page faults.";
     ThreadPfminor "thread.pfminor" Uint No One Nobody; "Minor page faults.";
     ThreadTid "thread.tid" Int No One Process; "Thread id, as the host sees it.";

@@ -63,6 +63,7 @@ fn exec() -> Exec<'static> {
         pgid: 20,
         vpid: 20,
         vtid: 20,
+        streams: Default::default(),
         vpgid: 20,
         vsid: 10,
         pvpid: 10,
@@ -81,6 +82,7 @@ fn exec() -> Exec<'static> {
 
 fn open() -> Open<'static> {
     Open {
+        given: b"",
         path: b"/etc/shadow",
         resolved: true,
         base: b"",
@@ -331,6 +333,10 @@ fn values_of_an_open() {
 #[test]
 fn values_of_failed_and_relative_opens() {
     let mut scene = scene();
+    let opened = || Body::Open(Open { given: b"../etc/shadow", ..open() });
+    assert_eq!(scene.text(EventType::Openat, opened(), "fd.nameraw"), "../etc/shadow");
+    assert_eq!(scene.text(EventType::Openat, opened(), "evt.rawarg.name"), "../etc/shadow");
+    assert_eq!(scene.text(EventType::Openat, opened(), "fd.name"), "/etc/shadow");
     let failed = || Body::Open(Open { path: b"../x/./y", resolved: false, ret: -13, ..open() });
     assert_eq!(scene.text(EventType::Openat, failed(), "fd.name"), "/x/y");
     assert_eq!(scene.text(EventType::Openat, failed(), "fd.nameraw"), "../x/./y");
