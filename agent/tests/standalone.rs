@@ -15,6 +15,8 @@ mod cost;
 mod defaults;
 #[path = "standalone/failed_exec.rs"]
 mod failed_exec;
+#[path = "standalone/faults.rs"]
+mod faults;
 #[path = "standalone/io_uring.rs"]
 mod io_uring;
 #[path = "standalone/streams.rs"]

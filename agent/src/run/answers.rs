@@ -75,6 +75,7 @@ impl Answers for Pages {
                 cost.cpu_percent / 100.0,
             ),
             ("eyas_agent_resident_bytes", "Resident memory of the agent", cost.resident as f64),
+            ("eyas_processes", "Processes in the table", losses.processes.load(Relaxed) as f64),
             (
                 "eyas_shed_level",
                 "What is left out to keep to the budget: 0 nothing, 1 Debug, 2 Informational, 3 Notice",

@@ -177,7 +177,8 @@ impl Agent {
         let body = self.get("/metrics").unwrap().1;
         let line = body.lines().find(|l| l.strip_prefix(sample).is_some_and(|r| r.starts_with(' ')));
         let line = line.unwrap_or_else(|| panic!("no {sample} in\n{body}"));
-        line.rsplit(' ').next().unwrap().parse().unwrap()
+        // Gauges are told with a fraction.
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64
     }
 
     pub fn hook(&self, hook: &str, outcome: &str) -> u64 {
