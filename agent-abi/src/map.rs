@@ -56,6 +56,13 @@ pub mod literal {
     }
 }
 
+/// See [`Settings::share`]: 134 ms.
+pub const SHARE_WINDOW: u32 = 27;
+/// See [`Settings::share_at`].
+pub const SMALL_SHARE: u32 = 16;
+/// Most control groups whose shares are known; of more, those not heard of for longest are forgotten.
+pub const MAX_SHARES: u32 = 4096;
+
 /// Set in a cgroup's number when it is not of the unified hierarchy.
 pub const OTHER_HIERARCHY: u64 = 1 << 63;
 /// Value of the map of cgroups: its processes are on the host; they are in a container.
@@ -178,12 +185,19 @@ wire! {
         reserve_at: u32,
         /// Waiting bytes from which on a level of shedding (1, 2, 3) is in force.
         shed_at: [u32; LEVELS - 1],
+        /// Waiting bytes from which on a control group that is over its share is shed what is under Warning; from which on it is
+        /// dropped everything beyond a [`SMALL_SHARE`]th of the share.
+        share_at: [u32; 2],
+        /// Events that a control group may add while so much waits, in each window of 2^[`SHARE_WINDOW`] nanoseconds.
+        share: u32,
         /// Inode number of the host's mount namespace; 0: not known.
         host_mnt_ns: u32,
         /// Bits of [`feature`].
         features: u32,
         /// The `cgroup_subsys_id` whose path is used where the unified hierarchy is empty.
         cgroup_subsys: u32,
+        /// Always 0.
+        reserved: u32,
     }
 }
 

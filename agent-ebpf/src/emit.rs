@@ -2,13 +2,16 @@
 use crate::kernel::{self, Ptr};
 use agent_abi::{
     call::TYPES,
-    map::{CanaryState, FilterSlot, HOOKS, HookCounters, HookFilter, LEVELS, LostCounters, feature},
+    map::{
+        CanaryState, FilterSlot, HOOKS, HookCounters, HookFilter, LEVELS, LostCounters, MAX_SHARES, SHARE_WINDOW,
+        SMALL_SHARE, feature,
+    },
     record::{CANARY, FAILED, RecordHeader, TRUNCATED, hook},
 };
 use aya_ebpf::{
     helpers::generated,
     macros::map,
-    maps::{Array, PerCpuArray, RingBuf},
+    maps::{Array, LruHashMap, PerCpuArray, RingBuf},
 };
 
 /// `bpf_ringbuf_output`: wake nobody; wake surely. `bpf_ringbuf_query`: bytes that wait.
@@ -34,6 +37,9 @@ static ACTIVE: Array<u64> = Array::with_max_entries(1, 0);
 /// The least level of shedding.
 #[map]
 static SHED: Array<u64> = Array::with_max_entries(1, 0);
+/// By control group: the window, and how many events came from it in that while the ring was half full.
+#[map]
+static SHARES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(MAX_SHARES, 0);
 /// The canary that is armed.
 #[map]
 static CANARIES: Array<CanaryState> = Array::with_max_entries(1, 0);
@@ -170,7 +176,10 @@ impl Event {
         unwanted
     }
 
-    /// Whether it is left out under load: then it is counted as shed. Not for what process state needs.
+    /// Whether it is left out under load: then it is counted as shed, or as dropped. Not for what process state needs.
+    ///
+    /// Who fills the ring is left out first: once half of it waits, each control group has a share. So the flood of one leaves
+    /// room for the others.
     #[inline(always)]
     pub fn is_shed(&self) -> bool {
         if self.is_canary() {
@@ -181,6 +190,16 @@ impl Event {
         for (n, at) in [setting!(shed_at[0]), setting!(shed_at[1]), setting!(shed_at[2])].into_iter().enumerate() {
             if waiting >= u64::from(at) && level <= n {
                 level = n + 1;
+            }
+        }
+        if waiting >= u64::from(setting!(share_at[0])) {
+            let (number, share) = (count_share(kernel::cgroup()), setting!(share));
+            if waiting >= u64::from(setting!(share_at[1])) && number >= u64::from(share / SMALL_SHARE) {
+                self.dropped();
+                return true;
+            }
+            if number >= u64::from(share) {
+                level = LEVELS - 1;
             }
         }
         if level == 0 {
@@ -282,6 +301,25 @@ impl Event {
         if flags & TRUNCATED != 0 {
             count!(self.counters, truncated);
         }
+    }
+}
+
+/// Counts an event of a control group in this window; how many it had before.
+#[inline(never)]
+fn count_share(cgroup: u64) -> u64 {
+    // SAFETY: takes nothing.
+    let window = unsafe { generated::bpf_ktime_get_ns() } >> SHARE_WINDOW << 32;
+    let Some(known) = SHARES.get_ptr_mut(cgroup) else {
+        // Where it finds no room the count begins with the next event.
+        let _ = SHARES.insert(cgroup, window | 1, 0);
+        return 0;
+    };
+    // SAFETY: a map value, read and written whole. Another processor may write meanwhile: then an event goes uncounted here.
+    unsafe {
+        let before = known.read_volatile();
+        let number = if before >> 32 == window >> 32 { before as u32 } else { 0 };
+        known.write_volatile(window | (u64::from(number) + 1));
+        u64::from(number)
     }
 }
 

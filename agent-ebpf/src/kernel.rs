@@ -26,9 +26,12 @@ pub static SETTINGS: Settings = Settings {
     wake_at: 0,
     reserve_at: 0,
     shed_at: [0; 3],
+    share_at: [0; 2],
+    share: 0,
     host_mnt_ns: 0,
     features: 0,
     cgroup_subsys: 0,
+    reserved: 0,
 };
 
 /// The offset of a member, a constant to the verifier.

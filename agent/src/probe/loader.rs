@@ -25,6 +25,11 @@ const WAKE_AT: usize = 128 << 10;
 
 /// How full the ring is, in percent, when what only rules of priority Debug want is shed; then Informational; then Notice.
 const SHED_AT: [usize; 3] = [75, 80, 85];
+/// Percent of the ring from which on a control group that is over its share is shed what is under Warning; from which on it is
+/// dropped everything beyond a small share.
+const SHARE_AT: [usize; 2] = [50, 70];
+/// A control group's share: an event for so many bytes of the ring in each window.
+const SHARE: usize = 2048;
 
 /// A wire type as aya wants map values.
 #[derive(Clone, Copy)]
@@ -193,9 +198,12 @@ fn settings(kernel: &Kernel, ring_size: usize, exclude_self: bool) -> Settings {
         wake_at: WAKE_AT.min(ring_size / 4) as u32,
         reserve_at: (ring_size - ring_size / 8) as u32,
         shed_at: SHED_AT.map(|percent| (ring_size / 100 * percent) as u32),
+        share_at: SHARE_AT.map(|percent| (ring_size / 100 * percent) as u32),
+        share: (ring_size / SHARE) as u32,
         host_mnt_ns: host_mount_namespace(),
         features: kernel.features | own,
         cgroup_subsys: kernel.cgroup_subsys,
+        reserved: 0,
     }
 }
 

@@ -16,5 +16,6 @@ mod io_uring;
 mod life;
 mod opens;
 mod reload;
+mod shares;
 mod support;
 mod truth;
