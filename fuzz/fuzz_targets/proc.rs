@@ -11,7 +11,7 @@ mod info;
 #[path = "../../agent/src/process/proc.rs"]
 mod proc;
 #[path = "../../agent/src/probe/record/mod.rs"]
-mod record;
+pub mod record;
 #[path = "../../agent/src/process/streams.rs"]
 mod streams;
 #[path = "../../agent/src/users.rs"]

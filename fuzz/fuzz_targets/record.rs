@@ -20,7 +20,8 @@ fuzz_target!(|bytes: &[u8]| {
         Body::Call(c) => vec![c.path.path, c.path.base, c.path2.path, c.path2.base, c.text],
     };
     let all = bytes.as_ptr_range();
-    for part in parts {
+    // What is not there is borrowed from nowhere.
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
         let part = part.as_ptr_range();
         assert!(part.start >= all.start && part.end <= all.end, "borrowed from outside");
     }
