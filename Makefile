@@ -1,6 +1,6 @@
 # Thin on purpose: each target is a script in scripts/ that says what it does and can be run on its own.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-kernels test-long cluster cluster-down bench lint fmt crds
+.PHONY: help setup build run test test-kernels test-long cluster cluster-down bench bench-live lint fmt crds
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ cluster-down: ## remove what `make cluster` made
 
 bench: ## measure, and compare with what is aimed at
 	@scripts/bench.sh $(ARGS)
+
+bench-live: ## on the live kernel alone: single calls in pairs, a storm, reloads under load (ARGS="--rounds 9")
+	@scripts/bench.sh --live $(ARGS)
 
 lint: ## format, clippy, licences, generated files, shell
 	@scripts/lint.sh

@@ -1,7 +1,7 @@
 //! The whole measurement.
 use crate::{
     agent::Agent,
-    evaluate,
+    evaluate, live,
     loops::{self, Loop},
     table::{self, Figure},
 };
@@ -24,8 +24,11 @@ pub struct Args {
     #[arg(long, default_value = "manifests/rules")]
     pub rules: PathBuf,
     /// Only the engine: no agent, no root.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "live")]
     pub engine_only: bool,
+    /// Only the live kernel, in more detail: single calls in pairs, a storm, reloads under load (`make bench-live`).
+    #[arg(long)]
+    pub live: bool,
 }
 
 /// Runs it and prints the table.
@@ -34,6 +37,11 @@ pub struct Args {
 /// The agent cannot run here, or a loop fails.
 pub fn run(args: &Args) -> Result<()> {
     let release = env::var_os("EYAS_RELEASE").map_or_else(|| PathBuf::from("target/release"), PathBuf::from);
+    if args.live {
+        ensure!(rustix::process::geteuid().is_root(), "loading eBPF programs needs root");
+        println!("{}", table::render(&live::figures(&release, &args.rules, args.rounds)?));
+        return Ok(());
+    }
     let mut figures = evaluate::figures(&args.rules)?;
     if args.engine_only {
         println!("{}", table::render(&figures));
@@ -121,7 +129,8 @@ fn costs(release: &Path, rules: &Path, rounds: usize) -> Result<Vec<Figure>> {
             figures.push(Figure::told(format!("{}: the agent's processor time", l.name), work, "ns"));
         }
         let total = added.max(0.0) + if l.hook.is_some() { work } else { 0.0 };
-        figures.push(Figure::at_most(format!("{}: together", l.name), total, f64::from(l.aim), "ns"));
+        let aim = l.aim.map_or(f64::INFINITY, f64::from);
+        figures.push(Figure::at_most(format!("{}: together", l.name), total, aim, "ns"));
     }
     figures.push(Figure::at_most("resident memory after that (ring touched)", resident, 30.0, "MiB"));
     figures.push(Figure::at_most("events lost meanwhile", lost, 0.0, ""));
