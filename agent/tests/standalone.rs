@@ -108,11 +108,15 @@ fn no_event_is_lost_while_a_rule_is_edited() {
     let begun = Instant::now();
     let opener = std::thread::spawn(move || {
         let mut opens = 0u64;
-        while !told.load(Ordering::Relaxed) {
-            (0..100).for_each(|_| open(&file));
-            opens += 100;
-            // About 20,000 a second.
-            std::thread::sleep(Duration::from_millis(3));
+        // 20,000 a second; on a loaded machine fewer, and so longer, up to as many as of one second.
+        let enough = |opens| told.load(Ordering::Relaxed) && opens >= 20_000;
+        while !enough(opens) && begun.elapsed() < Duration::from_secs(60) {
+            if u128::from(opens) < begun.elapsed().as_millis() * 20 {
+                (0..100).for_each(|_| open(&file));
+                opens += 100;
+            } else {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         opens
     });
@@ -132,7 +136,7 @@ fn no_event_is_lost_while_a_rule_is_edited() {
         |v: usize| -> u64 { alerts.iter().filter(|a| a["rule"] == format!("Version {v}")).map(count).sum() };
     let counts: Vec<u64> = (0..=4).map(by_version).collect();
     println!("{opens} opens at {rate}/s over four reloads, matched by version: {counts:?}");
-    assert!(rate >= 10_000 || opens >= 20_000, "the flow was too thin: {rate}/s");
+    assert!(opens >= 20_000, "the flow was too thin: {rate}/s");
     assert!(counts.iter().all(|n| *n > 0), "every version was in force for a while: {counts:?}");
     assert_eq!(counts.iter().sum::<u64>(), opens, "old or new rule for each, never neither");
 }
