@@ -97,6 +97,8 @@ wire! {
         fronts: [Glance; GLANCES],
         /// The same of [`literal::END`]: how they begin, which is how the path ends, backwards.
         ends: [Glance; GLANCES],
+        /// Classes with such literals of either kind: others need no look.
+        glanced: [u64; 2],
     }
 
     /// The first eight bytes of literals, to look at before a path is put together.

@@ -64,11 +64,12 @@ pub fn at_a_glance(event: &mut Event, s: *mut Scratch) {
         return;
     }
     let mut classes = tests.any_path;
-    if tests.kinds >> kind::FRONT & 1 != 0 {
+    let [fronts, ends] = event.force.filter.glanced;
+    if event.classes & fronts != 0 {
         let Some((value, known)) = path::front(s) else { return };
         classes |= glance(&event.force.filter.fronts, value, known);
     }
-    if tests.kinds >> kind::END & 1 != 0 {
+    if event.classes & ends != 0 {
         let Some((value, known)) = path::end(s) else { return };
         classes |= glance(&event.force.filter.ends, value, known);
     }

@@ -155,6 +155,8 @@ impl Tables {
     pub(super) fn fill(&self, slot: &mut FilterSlot) {
         (slot.classes, slot.opens, slot.tests) = (self.classes, self.opens, self.tests);
         (slot.fronts, slot.ends) = (self.fronts, self.ends);
+        slot.glanced =
+            [self.fronts, self.ends].map(|all| all.iter().fold(0, |classes, glance| classes | glance.classes));
         slot.failed_execs = self.failed_execs;
     }
 
