@@ -67,7 +67,12 @@ pub fn at_a_glance(event: &mut Event, s: *mut Scratch) {
     let [fronts, ends] = event.force.filter.glanced;
     if event.classes & fronts != 0 {
         let Some((value, known)) = path::front(s) else { return };
-        classes |= glance(&event.force.filter.fronts, value, known);
+        let mut found = glance(&event.force.filter.fronts, value, known);
+        if found & event.classes != 0 && known != u64::MAX {
+            let (value, known) = path::front_of_two(s, (value, known));
+            found = glance(&event.force.filter.fronts, value, known);
+        }
+        classes |= found;
     }
     if event.classes & ends != 0 {
         let Some((value, known)) = path::end(s) else { return };

@@ -125,6 +125,31 @@ pub fn front(s: *mut Scratch) -> Option<(u64, u64)> {
     Some((text | (b'/' as u64) << bits, known))
 }
 
+/// The same from its first two components, of a path that has them and whose first one has at most five bytes.
+#[inline(always)]
+pub fn front_of_two(s: *mut Scratch, (front, known): (u64, u64)) -> (u64, u64) {
+    let depth = get!(s, depth);
+    let (first, _) = name(scratch::noted(s, depth - 1));
+    let (len, name) = name(scratch::noted(s, depth - 2));
+    if depth < 2 || first > 5 {
+        return (front, known);
+    }
+    let bits = 8 * (first as u64 + 2);
+    let word: u64 = kernel::read(name, 0);
+    let text = if len < 8 { word & ((1 << (8 * len as u64 & 63)) - 1) } else { word };
+    let value = front & known | text << bits;
+    let end = bits + 8 * len as u64;
+    if len >= 8 || end >= 64 {
+        return (value, u64::MAX);
+    }
+    // Behind it the next one, or NULs.
+    if depth == 2 {
+        return (value, u64::MAX);
+    }
+    let known = if end == 56 { u64::MAX } else { (1 << ((end + 8) & 63)) - 1 };
+    (value | (b'/' as u64) << (end & 63), known)
+}
+
 /// The path's last eight bytes, backwards, and the bits of those that are known, from its last component alone.
 #[inline(always)]
 pub fn end(s: *mut Scratch) -> Option<(u64, u64)> {

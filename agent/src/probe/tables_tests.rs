@@ -27,8 +27,10 @@ impl Tables {
             if hook == Hook::Open {
                 let first = path[1..].iter().position(|b| *b == b'/').map_or(path.len(), |n| n + 1);
                 let last = end.iter().position(|b| *b == b'/').map_or(end.len(), |n| n + 1);
-                // What follows the first component is known, too: a slash, or that nothing does.
-                let front = if first == path.len() { 8 } else { first + 1 };
+                // What follows the second component is known, too: a slash, or that nothing does.
+                let rest = path.get(first + 1..).unwrap_or_default();
+                let second = rest.iter().position(|b| *b == b'/').map_or(path.len(), |n| first + 1 + n);
+                let front = if second == path.len() { 8 } else { second + 1 };
                 bits &= tests.any_path | glance(&self.fronts, path, front) | glance(&self.ends, &end, last);
             }
             bits &= tests.any_path | self.find(hook, kind::FRONT, path, TEXT) | self.find(hook, kind::END, &end, END);
