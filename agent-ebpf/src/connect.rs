@@ -25,11 +25,7 @@ pub fn connect(this: &mut Event, call: &Call) -> Option<()> {
         this.dropped();
         return None;
     };
-    // SAFETY: `out` is longer than FIXED and aligned to 8; the header is followed by the body.
-    let (header, body) = unsafe {
-        let out = (&raw mut (*s).out).cast::<u8>();
-        (out.cast::<RecordHeader>(), out.add(size_of::<RecordHeader>()).cast::<ConnectBody>())
-    };
+    let (header, body) = scratch::parts::<ConnectBody>(s);
     let [fd, address, len] = arch::connect_arguments(call.regs, call.nr, call.compat);
     let (fd, address, len) = (fd as u32, address as Ptr, len & 0xff);
     scratch::clear(body);

@@ -42,11 +42,7 @@ fn try_exec(ctx: &BtfTracePointContext) -> Option<()> {
         this.dropped();
         return None;
     };
-    // SAFETY: `out` is longer than FIXED and aligned to 8; the header is followed by the body.
-    let (header, body) = unsafe {
-        let out = (&raw mut (*s).out).cast::<u8>();
-        (out.cast::<RecordHeader>(), out.add(size_of::<RecordHeader>()).cast::<ExecBody>())
-    };
+    let (header, body) = scratch::parts::<ExecBody>(s);
     process(body, task);
     credentials(body, task);
     executable(s, body, member!(Ptr, bprm, bprm_file));

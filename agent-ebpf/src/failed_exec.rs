@@ -25,11 +25,7 @@ pub fn failed(this: &mut Event, call: &Call) -> Option<()> {
         this.dropped();
         return None;
     };
-    // SAFETY: `out` is longer than FIXED and aligned to 8; the header is followed by the body.
-    let (header, body) = unsafe {
-        let out = (&raw mut (*s).out).cast::<u8>();
-        (out.cast::<RecordHeader>(), out.add(size_of::<RecordHeader>()).cast::<FailedExecBody>())
-    };
+    let (header, body) = scratch::parts::<FailedExecBody>(s);
     let [a, b, c, _] = arch::arguments(call.regs, call.compat);
     let (dirfd, path, argv) = if call.event_type == event::EXECVEAT {
         (a as u32, b as Ptr, c as Ptr)

@@ -100,16 +100,6 @@ impl Request {
     }
 }
 
-/// Header and body in the scratch.
-#[inline(always)]
-fn parts<T>(s: *mut Scratch) -> (*mut RecordHeader, *mut T) {
-    // SAFETY: `out` is longer than a header and any body and aligned to 8; the header is followed by the body.
-    unsafe {
-        let out = (&raw mut (*s).out).cast::<u8>();
-        (out.cast(), out.add(size_of::<RecordHeader>()).cast())
-    }
-}
-
 #[inline(always)]
 fn open(this: &mut Event, request: &Request) -> Option<()> {
     let flags = member!(u64, request.req, io_open_flags) as u32;
@@ -122,7 +112,7 @@ fn open(this: &mut Event, request: &Request) -> Option<()> {
         this.dropped();
         return None;
     };
-    let (header, body) = parts::<OpenBody>(s);
+    let (header, body) = scratch::parts::<OpenBody>(s);
     let dirfd = member!(u32, request.req, io_open_dfd);
     let text = request.text(off!(io_open_filename));
     let path_len = scratch::append_str::<KERNEL>(s, text, PATH_MAX);
@@ -159,7 +149,7 @@ fn connect(this: &mut Event, request: &Request) -> Option<()> {
         this.dropped();
         return None;
     };
-    let (header, body) = parts::<ConnectBody>(s);
+    let (header, body) = scratch::parts::<ConnectBody>(s);
     scratch::clear(body);
     let fd = request.fd();
     // SAFETY: `body` points into the scratch, here and below.
@@ -238,7 +228,7 @@ fn call(this: &mut Event, request: &Request) -> Option<()> {
         this.dropped();
         return None;
     };
-    let (header, body) = parts::<CallBody>(s);
+    let (header, body) = scratch::parts::<CallBody>(s);
     scratch::clear(body);
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).args = given.args };

@@ -160,12 +160,6 @@ impl Window {
         Self { base, copy: buffer }
     }
 
-    /// One that is in `buffer` already.
-    #[inline(always)]
-    pub const fn again(base: Ptr, buffer: *mut u8) -> Self {
-        Self { base, copy: buffer }
-    }
-
     /// A member at `offset`; read by itself when it lies further back.
     #[inline(always)]
     pub fn get<T: Copy>(&self, offset: usize) -> T {

@@ -84,11 +84,7 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
         this.dropped();
         return None;
     };
-    // SAFETY: `out` is longer than FIXED and aligned to 8; the header is followed by the body.
-    let (header, body) = unsafe {
-        let out = (&raw mut (*s).out).cast::<u8>();
-        (out.cast::<RecordHeader>(), out.add(size_of::<RecordHeader>()).cast::<OpenBody>())
-    };
+    let (header, body) = scratch::parts::<OpenBody>(s);
     // SAFETY: `body` points into the scratch.
     unsafe {
         (*body).ret = call.ret as u64;

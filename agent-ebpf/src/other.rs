@@ -40,11 +40,7 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
         this.dropped();
         return None;
     };
-    // SAFETY: `out` is longer than FIXED and aligned to 8; the header is followed by the body.
-    let (header, body) = unsafe {
-        let out = (&raw mut (*s).out).cast::<u8>();
-        (out.cast::<RecordHeader>(), out.add(size_of::<RecordHeader>()).cast::<CallBody>())
-    };
+    let (header, body) = scratch::parts::<CallBody>(s);
     scratch::clear(body);
     // SAFETY: `body` points into the scratch.
     arch::all_arguments(unsafe { (&raw mut (*body).args).cast::<u64>() }, call.regs, call.nr, call.compat);

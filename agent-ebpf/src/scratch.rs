@@ -5,7 +5,7 @@
 use crate::kernel::{Ptr, USER, WINDOW, Window};
 use agent_abi::{
     map::{END, LiteralKey, TEXT},
-    record::{COMPONENTS_MAX, TRUNCATED},
+    record::{COMPONENTS_MAX, RecordHeader, TRUNCATED},
 };
 use aya_ebpf::{helpers::generated, macros::map, maps::PerCpuArray};
 
@@ -127,12 +127,14 @@ pub fn window<const SLOT: usize>(s: *mut Scratch, base: Ptr) -> Window {
     Window::of(base, unsafe { (&raw mut (*s).windows).cast::<[u8; WINDOW]>().add(SLOT).cast() })
 }
 
-/// The beginning of a structure that is in that window already.
+/// Where the record's header and body are put together.
 #[inline(always)]
-pub fn window_again<const SLOT: usize>(s: *mut Scratch, base: Ptr) -> Window {
-    const { assert!(SLOT < 3) };
-    // SAFETY: as window().
-    Window::again(base, unsafe { (&raw mut (*s).windows).cast::<[u8; WINDOW]>().add(SLOT).cast() })
+pub fn parts<T>(s: *mut Scratch) -> (*mut RecordHeader, *mut T) {
+    // SAFETY: `out` is longer than a header and any body and aligned to 8; the header is followed by the body.
+    unsafe {
+        let out = (&raw mut (*s).out).cast::<u8>();
+        (out.cast(), out.add(size_of::<RecordHeader>()).cast())
+    }
 }
 
 #[inline(always)]

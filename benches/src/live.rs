@@ -4,7 +4,8 @@
 //! ```text
 //! pairs: each loop without an agent, then with one -> processor time added to the thread (of fork+exec: by the clock), median, least,
 //!        most; the agent's own; events of the hook by outcome
-//! storm: 100,000 opens that a rule matches, at once; reload: opens at a steady rate over ten edits of their rule
+//! storm: 100,000 opens that a rule matches, at once; flood: 4,000,000 from two threads; reload: opens at a steady rate over ten
+//!        edits of their rule
 //! ```
 //! Invariant: a round counts as the agent's only what happened between its begin and the moment when all of it was evaluated.
 use crate::{
@@ -26,6 +27,8 @@ use std::{
 
 /// Opens in the storm.
 const STORM: u64 = 100_000;
+/// Opens of each of the flood's two threads.
+const FLOOD: u64 = 2_000_000;
 /// Edits under load.
 const EDITS: usize = 10;
 /// How an event can end, as the metric has it.
@@ -67,6 +70,8 @@ pub fn figures(release: &Path, rules: &Path, pairs: usize) -> Result<Vec<Figure>
     }
     eprintln!("    storm");
     figures.extend(storm(release)?);
+    eprintln!("    flood");
+    figures.extend(flood(release)?);
     eprintln!("    reloads under load");
     figures.extend(reloads(release)?);
     figures.push(Figure::at_most("resident memory after the pairs (ring touched)", resident, 30.0, "MiB"));
@@ -173,6 +178,31 @@ fn storm(release: &Path) -> Result<Vec<Figure>> {
         Figure::told("storm: 100,000 alerting opens took", took, "s"),
         Figure::at_most("storm: opens without a counted match", STORM as f64 - matches(&agent)?, 0.0, ""),
         Figure::at_most("storm: events lost", lost(&agent)?, 0.0, ""),
+    ])
+}
+
+fn flood(release: &Path) -> Result<Vec<Figure>> {
+    let (agent, _dir, file) = alone(release)?;
+    agent.settle()?;
+    let begin = Instant::now();
+    let open = || -> std::io::Result<()> {
+        for _ in 0..FLOOD {
+            drop(File::open(&file)?);
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(open);
+        open().and(other.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread of the flood panicked"))))
+    })?;
+    let rate = (2 * FLOOD) as f64 / begin.elapsed().as_secs_f64();
+    agent.settle()?;
+    let (matches, lost) = (matches(&agent)?, lost(&agent)?);
+    Ok(vec![
+        Figure::told("flood: alerting opens a second, 4,000,000 of them", rate, ""),
+        Figure::at_most("flood: events shed or dropped", lost, 0.0, ""),
+        Figure::at_most("flood: opens neither matched nor told as lost", (2 * FLOOD) as f64 - matches - lost, 0.0, ""),
+        Figure::told("flood: resident memory after it", agent.resident()?, "MiB"),
     ])
 }
 

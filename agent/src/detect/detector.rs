@@ -274,11 +274,11 @@ impl Detector {
     }
 
     /// Records that the time at the end did not suffice for: counted as those that were not evaluated.
-    pub fn unread(&mut self, records: u64) {
+    pub fn unread(&mut self, records: usize) {
         if records > 0 {
             tracing::warn!(records, "records of the kernel side were left at the end, not evaluated");
         }
-        self.invalid += records;
+        self.invalid += records as u64;
     }
 
     /// At the end: everything that waits is judged by what is known and goes out.

@@ -104,12 +104,11 @@ impl Ring {
         self.mapped.give_back();
     }
 
-    /// Records that were not passed on yet.
+    /// How many records were not passed on yet; they are let go. At most as many as fit: others may still come.
     #[must_use]
-    pub fn left(&mut self) -> u64 {
-        let mut left = 0;
-        self.drain(usize::MAX, &mut |_| left += 1);
-        left
+    pub fn left(&mut self) -> usize {
+        let most = (1 + ASIDE) * 4 * self.aside_at / size_of::<RecordHeader>();
+        self.drain(most, &mut |_| {})
     }
 
     /// Waits until the ring fills past its threshold, but at most 10 ms after records were drained, and up to `most` when there
