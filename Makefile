@@ -21,7 +21,7 @@ test: ## every test, down to real pods on the live kernel
 test-kernels: ## every hook on this kernel, and on 6.1 and 6.12 in QEMU (ARGS="host 6.1")
 	@scripts/test-kernels.sh $(ARGS)
 
-test-long: ## minutes of fuzzing, and a million cases of plan against plain evaluation (FUZZ_SECONDS, EYAS_CASES)
+test-long: ## minutes of fuzzing, a million cases of plan against plain evaluation, floods of the release agent (FUZZ_SECONDS, EYAS_CASES)
 	@scripts/test-long.sh
 
 cluster: ## a cluster on this machine with Eyas in it; with KUBECONFIG set, Eyas into that cluster

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# test-long.sh: what takes too long for every change. Fuzzing of all that reads other people's input, and the comparison of the plan with
-# plain evaluation over a million generated cases. Says what it skipped and why; ends with 1 when anything failed.
+# test-long.sh: what takes too long for every change. Fuzzing of all that reads other people's input, the comparison of the plan with
+# plain evaluation over a million generated cases, and the release agent on this kernel under floods (needs root). Says what it skipped and why; ends with 1 when anything failed.
 #   FUZZ_SECONDS   for each fuzz target (60 by default: five to six minutes in all)
 #   EYAS_CASES     generated cases of each property test of the engine (1000000)
+#   EYAS_FLOOD_SECONDS   of 200,000 opens a second against the release agent (20), each
 here=$(dirname "$0")
 # shellcheck source=scripts/lib.sh
 source "$here/lib.sh"
@@ -20,4 +21,13 @@ if grep -rq EYAS_CASES engine/src engine/tests --include=*.rs; then
 else
   echo "skipped: the long comparison, as no test of the engine reads EYAS_CASES"
 fi
+
+# live WHAT FILTER NAME=VALUE...: tests of the release agent on this kernel, longer than `make test` has them.
+live() {
+  local what=$1 filter=$2
+  shift 2
+  say "$what ($*)"
+  env "$@" cargo test --release --locked -p eyas-agent --test standalone -- "$filter" --nocapture || failed=1
+}
+live "floods" flood:: EYAS_FLOOD_SECONDS="${EYAS_FLOOD_SECONDS:-20}"
 exit "$failed"

@@ -9,6 +9,8 @@ mod agent;
 mod calls;
 #[path = "standalone/check.rs"]
 mod check;
+#[path = "standalone/container.rs"]
+mod container;
 #[path = "standalone/cost.rs"]
 mod cost;
 #[path = "standalone/defaults.rs"]
@@ -17,6 +19,8 @@ mod defaults;
 mod failed_exec;
 #[path = "standalone/faults.rs"]
 mod faults;
+#[path = "standalone/flood.rs"]
+mod flood;
 #[path = "standalone/io_uring.rs"]
 mod io_uring;
 #[path = "standalone/streams.rs"]

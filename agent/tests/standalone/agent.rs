@@ -222,3 +222,17 @@ impl Drop for Agent {
 pub fn count(alert: &Value) -> u64 {
     alert["eyas"]["count"].as_u64().unwrap()
 }
+
+/// Waits until what the hooks say adds up with what was evaluated: other processes act too, so until one moment is quiet.
+pub fn adds_up(agent: &mut Agent) {
+    agent.until("sums that add up", |a| {
+        let hooks = a.status()["hooks"].as_array().unwrap().clone();
+        let sum = |what: &str| hooks.iter().map(|h| h[what].as_u64().unwrap()).sum::<u64>();
+        let whole = hooks.iter().all(|h| {
+            let n = |what: &str| h[what].as_u64().unwrap();
+            n("seen") == n("filtered") + n("shed") + n("dropped") + n("submitted")
+        });
+        let evaluated = a.metric("eyas_events_evaluated_total") + a.metric("eyas_queue_lost_total");
+        (whole && sum("submitted") == evaluated).then_some(())
+    });
+}

@@ -1,14 +1,15 @@
 //! The default rules as they are in the binary: each is set off by the command in its annotation, on the running kernel, in a
 //! control group that is named as a container's is.
-use super::agent::{Agent, PATIENCE, Scene};
+use super::{
+    agent::{Agent, PATIENCE, Scene},
+    container::Container,
+};
 use agent::rules::embedded;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::{Duration, Instant},
+    path::Path,
+    time::Instant,
 };
 
 /// Where a rule says how to set it off, a folded text on the lines below. Its command needs sh, coreutils, util-linux, perl, root.
@@ -16,60 +17,6 @@ const TRIGGER: &str = "    eyas.dev/trigger: >-";
 
 /// These need what only a runtime makes: an overlay for a root, mounts that the runtime tells of. The tests in e2e/ have them.
 const NEED_A_RUNTIME: [&str; 2] = ["drift-upper-layer", "sensitive-host-mount"];
-
-/// A control group whose path says Docker, in each hierarchy that can say it. Gone with the value.
-struct Container {
-    /// As `container.id` has it.
-    id: String,
-    folders: Vec<PathBuf>,
-}
-
-impl Container {
-    fn new(number: usize) -> Option<Self> {
-        let whole = format!("{:012x}{:052x}", u64::from(std::process::id()) << 12 | number as u64, number);
-        let mut folders = Vec::new();
-        for root in hierarchies() {
-            let folder = root.join("docker").join(&whole);
-            fs::create_dir_all(&folder).ok()?;
-            folders.push(folder);
-        }
-        (!folders.is_empty()).then(|| Self { id: whole[..12].to_owned(), folders })
-    }
-
-    /// Runs a command line of sh in it. Its outcome does not matter, what it did is looked for.
-    fn run(&self, line: &str) {
-        let enter = "for group; do echo $$ > \"$group/cgroup.procs\" || exit 99; done; exec sh -c \"$LINE\"";
-        let mut command = Command::new("sh");
-        command.args(["-c", enter, "sh"]).args(&self.folders).env("LINE", line).current_dir("/");
-        let done = command.stdin(std::process::Stdio::null()).output().unwrap();
-        assert_ne!(done.status.code(), Some(99), "{}", String::from_utf8_lossy(&done.stderr));
-        if !done.stderr.is_empty() {
-            println!("{line}: {}", String::from_utf8_lossy(&done.stderr).trim());
-        }
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        for folder in &self.folders {
-            // Its last process may still be on its way out.
-            let end = Instant::now() + Duration::from_secs(2);
-            while fs::remove_dir(folder).is_err() && Instant::now() < end {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-    }
-}
-
-/// Where the unified hierarchy and that of the memory controller are mounted: records tell one of them.
-fn hierarchies() -> Vec<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let wanted = mounts.lines().filter_map(|line| {
-        let [_, at, kind, options, ..] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
-        (kind == "cgroup2" || kind == "cgroup" && options.split(',').any(|o| o == "memory")).then(|| PathBuf::from(at))
-    });
-    wanted.collect()
-}
 
 /// What a default rule is called, and how it is set off.
 struct Default {

@@ -1,5 +1,5 @@
 //! What happens to the agent when it is killed, stopped, starved of descriptors or disk, or flooded with processes.
-use crate::agent::{Agent, Scene, count, rule};
+use crate::agent::{Agent, Scene, adds_up, count, rule};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde_json::Value;
 use std::{
@@ -33,20 +33,6 @@ fn opener(file: PathBuf, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
         }
         opens
     })
-}
-
-/// Waits until what the hooks say adds up with what was evaluated: other processes act too, so until one moment is quiet.
-fn adds_up(agent: &mut Agent) {
-    agent.until("sums that add up", |a| {
-        let hooks = a.status()["hooks"].as_array().unwrap().clone();
-        let sum = |what: &str| hooks.iter().map(|h| h[what].as_u64().unwrap()).sum::<u64>();
-        let whole = hooks.iter().all(|h| {
-            let n = |what: &str| h[what].as_u64().unwrap();
-            n("seen") == n("filtered") + n("shed") + n("dropped") + n("submitted")
-        });
-        let evaluated = a.metric("eyas_events_evaluated_total") + a.metric("eyas_queue_lost_total");
-        (whole && sum("submitted") == evaluated).then_some(())
-    });
 }
 
 #[test]
