@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # test-long.sh: what takes too long for every change. Fuzzing of all that reads other people's input, the comparison of the plan with
-# plain evaluation over a million generated cases, and the release agent on this kernel under floods (needs root). Says what it skipped and why; ends with 1 when anything failed.
+# plain evaluation over a million generated cases, and the release agent on this kernel under floods and reloads (needs root).
+# Says what it skipped and why; ends with 1 when anything failed.
 #   FUZZ_SECONDS   for each fuzz target (60 by default: five to six minutes in all)
 #   EYAS_CASES     generated cases of each property test of the engine (1000000)
 #   EYAS_FLOOD_SECONDS   of 200,000 opens a second against the release agent (20), each
+#   EYAS_RELOADS   changes of the rules under 10,000 opens a second (1000: some three minutes)
 here=$(dirname "$0")
 # shellcheck source=scripts/lib.sh
 source "$here/lib.sh"
@@ -30,4 +32,5 @@ live() {
   env "$@" cargo test --release --locked -p eyas-agent --test standalone -- "$filter" --nocapture || failed=1
 }
 live "floods" flood:: EYAS_FLOOD_SECONDS="${EYAS_FLOOD_SECONDS:-20}"
+live "reloads" reloads:: EYAS_RELOADS="${EYAS_RELOADS:-1000}"
 exit "$failed"

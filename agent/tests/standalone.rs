@@ -23,6 +23,8 @@ mod faults;
 mod flood;
 #[path = "standalone/io_uring.rs"]
 mod io_uring;
+#[path = "standalone/reloads.rs"]
+mod reloads;
 #[path = "standalone/streams.rs"]
 mod streams;
 #[path = "standalone/trace.rs"]
