@@ -63,6 +63,13 @@ pub const SMALL_SHARE: u32 = 16;
 /// Most control groups whose shares are known; of more, those not heard of for longest are forgotten.
 pub const MAX_SHARES: u32 = 4096;
 
+/// Calls with names that may be under way at once while what the kernel uses of each is kept; 8 KiB each.
+pub const KEPT_PATHS: u32 = 128;
+/// The same of calls with socket addresses, which may wait for long.
+pub const KEPT_ADDRESSES: u32 = 4096;
+/// Rows of the table of files that were just opened; a power of two.
+pub const KEPT_FILES: u32 = 4096;
+
 /// Set in a cgroup's number when it is not of the unified hierarchy.
 pub const OTHER_HIERARCHY: u64 = 1 << 63;
 /// Value of the map of cgroups: its processes are on the host; they are in a container.
@@ -172,6 +179,48 @@ wire! {
         compat: u64,
         /// Canaries that were put into the ring.
         canaries: u64,
+        /// Of those seen: there was no room to keep what the kernel used, so that names and addresses are told from the caller's memory.
+        unsure: u64,
+    }
+
+    /// The names that the kernel uses in a call that is under way.
+    pub struct KeptPaths {
+        /// Of the filter in force when they were kept.
+        generation: u32,
+        /// Always 0.
+        reserved: u32,
+        /// The first and the second, each ended by a NUL.
+        texts: [[u8; 4096]; 2],
+    }
+
+    /// The socket address that the kernel uses in a call that is under way.
+    pub struct KeptAddress {
+        /// See [`KeptPaths::generation`].
+        generation: u32,
+        /// Bytes of the address that count.
+        len: u32,
+        /// A `struct sockaddr_storage`.
+        bytes: [u64; 16],
+    }
+
+    /// The file that a thread has opened last.
+    pub struct KeptFile {
+        /// The thread; 0: none, or it has been told.
+        tid: u32,
+        /// See [`KeptPaths::generation`].
+        generation: u32,
+        /// Its `struct file`, to compare: another thread may have freed it.
+        file: u64,
+        /// Its path: mount and dentry.
+        mnt: u64,
+        /// See `mnt`.
+        dentry: u64,
+        /// Its `struct inode`.
+        inode: u64,
+        /// Its `f_mode`.
+        mode: u32,
+        /// Always 0.
+        reserved: u32,
     }
 
     /// `.rodata`: set before the programs are loaded.
@@ -209,4 +258,6 @@ pub mod feature {
     pub const TASK_PT_REGS: u32 = 1 << 0;
     /// The agent's own events are left out.
     pub const EXCLUDE_OWN: u32 = 1 << 1;
+    /// fentry and fexit programs are there that keep what the kernel used.
+    pub const USED: u32 = 1 << 2;
 }

@@ -177,6 +177,9 @@ pub const CANARY: u16 = 1 << 1;
 /// Asked for through an io_uring and told when it was submitted: there is no result yet.
 pub const IO_URING: u16 = 1 << 2;
 
+/// Names, addresses and the opened file are those that the kernel used: nobody can have changed them meanwhile.
+pub const USED: u16 = 1 << 4;
+
 /// The file lies on no overlay.
 pub const LAYER_NONE: u8 = 0;
 /// On an overlay, unchanged from the image.
@@ -260,7 +263,7 @@ wire! {
         nonce: u32,
         /// Processor.
         cpu: u16,
-        /// [`TRUNCATED`], [`CANARY`], [`IO_URING`], [`FAILED`].
+        /// [`TRUNCATED`], [`CANARY`], [`IO_URING`], [`FAILED`], [`USED`].
         flags: u16,
         /// One of [`hook`].
         hook: u8,

@@ -3,9 +3,11 @@ use crate::{
     arch, classes,
     emit::Event,
     file,
-    kernel::{Ptr, USER},
-    scratch, socket,
+    kernel::Ptr,
+    scratch::{self, AS_USED},
+    socket,
     syscalls::Call,
+    used,
 };
 use agent_abi::record::{CONNECT_FROM_SOCKET, ConnectBody, RecordHeader, hook};
 
@@ -35,7 +37,8 @@ pub fn connect(this: &mut Event, call: &Call) -> Option<()> {
         (*body).fd = fd;
     }
     let ends = unsafe { &raw mut (*body).ends };
-    let path_len = socket::given::<USER>(s, ends, address, len);
+    let (address, len) = used::or_given(s, used::address(call.pid_tgid as u32, this.force), (address, len));
+    let path_len = socket::given(s, AS_USED, ends, address, len);
     unsafe { (*body).path_len = path_len };
     let sk = file::sock(file::by_fd(call.task, fd));
     if !sk.is_null() {

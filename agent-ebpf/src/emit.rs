@@ -304,6 +304,15 @@ impl Event {
     }
 }
 
+/// Counts an event of a hook of which what the kernel used could not be kept. Such a program may be preempted by another of its
+/// kind, so that one may be missing here.
+#[inline(always)]
+pub fn unsure(hook: u8) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(hook as u32) {
+        count!(counters, unsure);
+    }
+}
+
 /// Counts an event of a control group in this window; how many it had before.
 #[inline(never)]
 fn count_share(cgroup: u64) -> u64 {

@@ -3,9 +3,9 @@ use crate::{
     classes,
     emit::{self, Event},
     file,
-    kernel::{self, KERNEL, PidType, Ptr, USER},
+    kernel::{self, PidType, Ptr},
     path,
-    scratch::{self, PATH_MAX, Scratch},
+    scratch::{self, KERNEL, PATH_MAX, Scratch, USER},
     socket,
 };
 use agent_abi::record::{
@@ -171,7 +171,7 @@ fn variable(this: &mut Event, s: *mut Scratch, body: *mut ExecBody, task: Ptr, b
     arguments(s, body, task);
     path::walk(s, path::of_cwd(task));
     note!(body, cwd_len, scratch::append_path(s));
-    note!(body, file_len, scratch::append_str::<KERNEL>(s, member!(Ptr, bprm, bprm_filename), PATH_MAX));
+    note!(body, file_len, scratch::append_str(s, KERNEL, member!(Ptr, bprm, bprm_filename), PATH_MAX));
     set!(s, stream, core::ptr::null());
     stream::<0>(s, body, task);
     stream::<1>(s, body, task);
@@ -231,5 +231,5 @@ fn arguments(s: *mut Scratch, body: *mut ExecBody, task: Ptr) {
         total
     };
     note!(body, args_total, total as u32);
-    note!(body, args_len, scratch::append::<USER>(s, begin as Ptr, len));
+    note!(body, args_len, scratch::append(s, USER, begin as Ptr, len));
 }

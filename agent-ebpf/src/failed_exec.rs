@@ -4,9 +4,9 @@
 use crate::{
     arch, classes,
     emit::Event,
-    kernel::{self, Ptr, USER},
+    kernel::{self, Ptr},
     open::AT_FDCWD,
-    scratch::{self, PATH_MAX, Scratch},
+    scratch::{self, PATH_MAX, Scratch, USER},
     syscalls::Call,
 };
 use agent_abi::record::{ARGS_MAX, FAILED, FAILED_ARGS, FailedExecBody, RecordHeader, event};
@@ -32,7 +32,7 @@ pub fn failed(this: &mut Event, call: &Call) -> Option<()> {
     } else {
         (AT_FDCWD, a as Ptr, b as Ptr)
     };
-    let file_len = scratch::append_str::<USER>(s, path, PATH_MAX);
+    let file_len = scratch::append_str(s, USER, path, PATH_MAX);
     let args_len = arguments(s, argv, call.compat);
     // SAFETY: `body` points into the scratch.
     unsafe {

@@ -12,9 +12,9 @@ use crate::{
     classes, connect,
     emit::{self, Event},
     file,
-    kernel::{self, KERNEL, Ptr, USER},
+    kernel::{self, Ptr},
     open, other, path,
-    scratch::{self, PATH_MAX, Scratch},
+    scratch::{self, KERNEL, PATH_MAX, Scratch, USER},
     socket,
 };
 use agent_abi::{
@@ -115,7 +115,7 @@ fn open(this: &mut Event, request: &Request) -> Option<()> {
     let (header, body) = scratch::parts::<OpenBody>(s);
     let dirfd = member!(u32, request.req, io_open_dfd);
     let text = request.text(off!(io_open_filename));
-    let path_len = scratch::append_str::<KERNEL>(s, text, PATH_MAX);
+    let path_len = scratch::append_str(s, KERNEL, text, PATH_MAX);
     let base_len = if kernel::read::<u8>(text, 0) == b'/' { 0 } else { base(s, request.task, dirfd) };
     // SAFETY: `body` points into the scratch.
     unsafe {
@@ -159,9 +159,9 @@ fn connect(this: &mut Event, request: &Request) -> Option<()> {
     let copied = member!(Ptr, request.req, kiocb_async);
     let asked = member!(Ptr, request.req, io_connect_addr);
     let path_len = if copied.is_null() {
-        socket::given::<USER>(s, ends, asked, len)
+        socket::given(s, USER, ends, asked, len)
     } else {
-        socket::given::<KERNEL>(s, ends, address_in(copied, kernel::read_user(asked, 0)), len)
+        socket::given(s, KERNEL, ends, address_in(copied, kernel::read_user(asked, 0)), len)
     };
     unsafe {
         (*body).ret = connect::IN_PROGRESS as u64;
@@ -233,8 +233,8 @@ fn call(this: &mut Event, request: &Request) -> Option<()> {
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).args = given.args };
     let (task, dirfd) = (request.task, |n: u8| other::argument(body, n));
-    let (path, base) = other::given::<KERNEL>(s, task, given.path, recipe.dir, dirfd(recipe.dir));
-    let (path2, base2) = other::given::<KERNEL>(s, task, given.path2, recipe.dir2, dirfd(recipe.dir2));
+    let (path, base) = other::given(s, KERNEL, task, given.path, recipe.dir, dirfd(recipe.dir));
+    let (path2, base2) = other::given(s, KERNEL, task, given.path2, recipe.dir2, dirfd(recipe.dir2));
     unsafe {
         (*body).path_len = path;
         (*body).base_len = base;
@@ -244,9 +244,9 @@ fn call(this: &mut Event, request: &Request) -> Option<()> {
     let unix = if given.address.is_null() {
         0
     } else if given.in_user {
-        other::address_given::<USER>(s, body, given.address, given.address_len)
+        other::address_given(s, USER, body, given.address, given.address_len)
     } else {
-        other::address_given::<KERNEL>(s, body, given.address, given.address_len)
+        other::address_given(s, KERNEL, body, given.address, given.address_len)
     };
     let fd = if recipe.fd == NONE || recipe.fd == RESULT { None } else { request.fd() };
     other::object(s, body, task, fd, unix);

@@ -100,17 +100,6 @@ pub fn read_user<T: Copy>(base: Ptr, offset: usize) -> T {
     }
 }
 
-/// Where an address lies.
-pub const USER: bool = true;
-/// See [`USER`].
-pub const KERNEL: bool = false;
-
-/// [`read_user`] or [`read`].
-#[inline(always)]
-pub fn read_from<const SPACE: bool, T: Copy>(base: Ptr, offset: usize) -> T {
-    if SPACE == USER { read_user(base, offset) } else { read(base, offset) }
-}
-
 /// The current task.
 #[inline(always)]
 pub fn current() -> Ptr {

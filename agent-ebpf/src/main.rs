@@ -44,6 +44,8 @@ mod path;
 mod socket;
 #[cfg(target_arch = "bpf")]
 mod syscalls;
+#[cfg(target_arch = "bpf")]
+mod used;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

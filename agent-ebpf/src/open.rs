@@ -3,13 +3,14 @@ use crate::{
     arch, classes,
     emit::Event,
     file,
-    kernel::{self, Ptr, USER},
-    path,
-    scratch::{self, PATH_MAX, Scratch},
+    kernel::{self, Ptr},
+    path::{self, Path},
+    scratch::{self, AS_USED, PATH_MAX, Scratch, USER},
     syscalls::Call,
+    used,
 };
 use agent_abi::{
-    map::open as bit,
+    map::{KeptFile, feature, open as bit},
     record::{LAYER_NONE, OPEN_CREATED, OPEN_RESOLVED, OpenBody, RecordHeader, event, hook},
 };
 
@@ -93,12 +94,15 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
         (*body).dirfd = arguments.dirfd;
         (*body).reserved = 0;
     }
-    let file = if call.ret < 0 { core::ptr::null() } else { file::by_fd(call.task, call.ret as u32) };
-    if file.is_null() {
-        unresolved(s, body, call.task, &arguments);
+    let (file, used) = if call.ret < 0 {
+        (core::ptr::null(), core::ptr::null())
     } else {
-        path::begin(s, path::of_file(file));
+        (file::by_fd(call.task, call.ret as u32), used::file(call.pid_tgid as u32, this.force))
+    };
+    if begin(s, file, used) {
         set!(s, walk, FILE);
+    } else {
+        unresolved(s, this, body, call, &arguments);
     }
     // One walk for both, and what it is for read back from memory: so the verifier goes through it once.
     if get!(s, walk) != NOWHERE {
@@ -127,7 +131,7 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
     }
     let walked = if get!(s, walk) == NOWHERE { 0 } else { scratch::append_path(s) };
     // The argument too: rules may ask for it as it was given.
-    let given = if get!(s, walk) == FILE { scratch::append_str::<USER>(s, arguments.path, PATH_MAX) } else { 0 };
+    let given = if get!(s, walk) == FILE { scratch::append_str(s, USER, arguments.path, PATH_MAX) } else { 0 };
     // SAFETY: `body` points into the scratch.
     unsafe {
         if get!(s, walk) == FILE {
@@ -143,13 +147,39 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
     Some(())
 }
 
-/// The opened file's own facts. Another thread may have closed or replaced the descriptor by now: then they are those of its
-/// successor.
+/// Begins a walk from the file behind the descriptor; where another thread has closed or replaced that by now, from the one that the
+/// kernel opened, where it is known. Else it is the successor that is told. False: there is none.
+#[inline(always)]
+fn begin(s: *mut Scratch, file: Ptr, used: *const KeptFile) -> bool {
+    set!(s, inode, core::ptr::null());
+    if used.is_null() {
+        if file.is_null() {
+            return false;
+        }
+        path::begin(s, path::of_file(file));
+        return true;
+    }
+    used::sure(s, true);
+    // SAFETY: a map value.
+    let used = unsafe { &*used };
+    if used.file != file as u64 {
+        set!(s, inode, used.inode as Ptr);
+        set!(s, mode, used.mode as u64);
+    }
+    path::begin(s, Path { mnt: used.mnt as Ptr, dentry: used.dentry as Ptr });
+    true
+}
+
+/// The opened file's own facts.
 #[inline(always)]
 fn resolved(s: *mut Scratch, body: *mut OpenBody, file: Ptr) {
-    let file = scratch::window::<0>(s, file);
-    let place = file::place(s, of_window!(Ptr, file, file_inode));
-    let created = of_window!(u32, file, file_mode) & FMODE_CREATED != 0;
+    if setting!(features) & feature::USED == 0 || get!(s, inode).is_null() {
+        let file = scratch::window::<0>(s, file);
+        set!(s, inode, of_window!(Ptr, file, file_inode));
+        set!(s, mode, of_window!(u32, file, file_mode) as u64);
+    }
+    let place = file::place(s, get!(s, inode));
+    let created = get!(s, mode) as u32 & FMODE_CREATED != 0;
     // SAFETY: `body` points into the scratch.
     unsafe {
         (*body).ino = place.ino;
@@ -161,8 +191,10 @@ fn resolved(s: *mut Scratch, body: *mut OpenBody, file: Ptr) {
 
 /// What was asked for; the directory that a relative path starts from, for walking.
 #[inline(always)]
-fn unresolved(s: *mut Scratch, body: *mut OpenBody, task: Ptr, arguments: &Arguments) {
-    let path_len = scratch::append_str::<USER>(s, arguments.path, PATH_MAX);
+fn unresolved(s: *mut Scratch, this: &Event, body: *mut OpenBody, call: &Call, arguments: &Arguments) {
+    let kept = used::paths(call.pid_tgid as u32, this.force);
+    let [path, _] = used::texts_or_given(s, kept, [arguments.path, core::ptr::null()]);
+    let path_len = scratch::append_str(s, AS_USED, path, PATH_MAX);
     // SAFETY: `body` points into the scratch.
     unsafe {
         (*body).ino = 0;
@@ -171,14 +203,14 @@ fn unresolved(s: *mut Scratch, body: *mut OpenBody, task: Ptr, arguments: &Argum
         (*body).info = 0;
         (*body).path_len = path_len;
     }
-    if kernel::read_user::<u8>(arguments.path, 0) == b'/' {
+    if scratch::read::<u8>(s, AS_USED, path, 0) == b'/' {
         set!(s, walk, NOWHERE);
         return;
     }
     let base = if arguments.dirfd == AT_FDCWD {
-        path::of_cwd(task)
+        path::of_cwd(call.task)
     } else {
-        path::of_file(file::by_fd(task, arguments.dirfd))
+        path::of_file(file::by_fd(call.task, arguments.dirfd))
     };
     path::begin(s, base);
     set!(s, walk, BASE);

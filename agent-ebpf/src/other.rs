@@ -3,12 +3,13 @@ use crate::{
     arch, classes,
     emit::Event,
     file,
-    kernel::{self, Ptr, USER},
+    kernel::{self, Ptr},
     open::AT_FDCWD,
     path::{self, Path},
-    scratch::{self, PATH_MAX, Scratch},
+    scratch::{self, AS_USED, PATH_MAX, Scratch, USER},
     socket,
     syscalls::Call,
+    used,
 };
 use agent_abi::{
     call::{
@@ -54,9 +55,12 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     }
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).ret = call.ret as u64 };
-    let text_of = |n: u8| argument(body, n) as Ptr;
-    let (path, base) = given::<USER>(s, call.task, text_of(recipe.path), recipe.dir, argument(body, recipe.dir));
-    let (path2, base2) = given::<USER>(s, call.task, text_of(recipe.path2), recipe.dir2, argument(body, recipe.dir2));
+    let tid = call.pid_tgid as u32;
+    let dirfd = |n: u8| argument(body, n);
+    let asked = [argument(body, recipe.path) as Ptr, argument(body, recipe.path2) as Ptr];
+    let [name, name2] = used::texts_or_given(s, used::paths(tid, this.force), asked);
+    let (path, base) = given(s, AS_USED, call.task, name, recipe.dir, dirfd(recipe.dir));
+    let (path2, base2) = given(s, AS_USED, call.task, name2, recipe.dir2, dirfd(recipe.dir2));
     let text = text(s, body, recipe);
     unsafe {
         (*body).path_len = path;
@@ -65,7 +69,12 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
         (*body).base2_len = base2;
         (*body).text_len = text;
     }
-    let unix = if address.is_null() { 0 } else { address_given::<USER>(s, body, address, address_len) };
+    let unix = if address.is_null() {
+        0
+    } else {
+        let (address, len) = used::or_given(s, used::address(tid, this.force), (address, address_len));
+        address_given(s, AS_USED, body, address, len)
+    };
     let has_fd = if recipe.fd == RESULT { call.ret >= 0 } else { recipe.fd != NONE };
     let fd = if recipe.fd == RESULT { call.ret as u32 } else { argument(body, recipe.fd) as u32 };
     object(s, body, call.task, has_fd.then_some(fd), unix);
@@ -122,12 +131,12 @@ fn address_argument(body: *const CallBody, recipe: &Recipe, compat: bool) -> (Pt
 
 /// Appends a path as it was given, then the directory that it starts from when it is relative; both lengths.
 #[inline(always)]
-pub fn given<const SPACE: bool>(s: *mut Scratch, task: Ptr, text: Ptr, dir: u8, dirfd: u64) -> (u16, u16) {
+pub fn given(s: *mut Scratch, space: u8, task: Ptr, text: Ptr, dir: u8, dirfd: u64) -> (u16, u16) {
     if text.is_null() {
         return (0, 0);
     }
-    let len = scratch::append_str::<SPACE>(s, text, PATH_MAX);
-    if dir == AS_IS || len != 0 && kernel::read_from::<SPACE, u8>(text, 0) == b'/' {
+    let len = scratch::append_str(s, space, text, PATH_MAX);
+    if dir == AS_IS || len != 0 && scratch::read::<u8>(s, space, text, 0) == b'/' {
         return (len, 0);
     }
     let start = if dir == NONE || dirfd as u32 == AT_FDCWD {
@@ -152,17 +161,17 @@ fn text(s: *mut Scratch, body: *const CallBody, recipe: &Recipe) -> u16 {
         return 0;
     }
     if recipe.flags & NAMES_ITSELF == 0 {
-        return scratch::append_str::<USER>(s, at, TEXT_MAX);
+        return scratch::append_str(s, USER, at, TEXT_MAX);
     }
-    if argument(body, 0) == PR_SET_NAME { scratch::append_str::<USER>(s, at, NAME_MAX) } else { 0 }
+    if argument(body, 0) == PR_SET_NAME { scratch::append_str(s, USER, at, NAME_MAX) } else { 0 }
 }
 
 /// Tells the address that was given; of a unix socket appends its path, whose length it returns.
 #[inline(always)]
-pub fn address_given<const SPACE: bool>(s: *mut Scratch, body: *mut CallBody, address: Ptr, len: u64) -> u16 {
+pub fn address_given(s: *mut Scratch, space: u8, body: *mut CallBody, address: Ptr, len: u64) -> u16 {
     // SAFETY: `body` points into the scratch.
     unsafe { (*body).info |= CALL_ADDRESS | CALL_GIVEN };
-    socket::given::<SPACE>(s, unsafe { &raw mut (*body).ends }, address, len)
+    socket::given(s, space, unsafe { &raw mut (*body).ends }, address, len)
 }
 
 /// What is behind the descriptor; appends the file's path. `unix`: length of the unix socket's path that was appended already.

@@ -13,8 +13,10 @@ const CGROUP_COMPONENTS: usize = 16;
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Path {
-    mnt: Ptr,
-    dentry: Ptr,
+    /// The mount's `struct vfsmount`.
+    pub mnt: Ptr,
+    /// The dentry.
+    pub dentry: Ptr,
 }
 
 /// The path of an open file.

@@ -2,9 +2,9 @@
 //!
 //! What is read back from here is unknown to the verifier, so its states converge after each branch: walks stay linear in
 //! their bound. Hence the volatile accesses of `get!` and `set!`.
-use crate::kernel::{Ptr, USER, WINDOW, Window};
+use crate::kernel::{self, Ptr, WINDOW, Window};
 use agent_abi::{
-    map::{END, LiteralKey, TEXT},
+    map::{END, LiteralKey, TEXT, feature},
     record::{COMPONENTS_MAX, RecordHeader, TRUNCATED},
 };
 use aya_ebpf::{helpers::generated, macros::map, maps::PerCpuArray};
@@ -52,6 +52,11 @@ pub struct Scratch {
     pub flags: u64,
     /// The file of the standard stream before.
     pub stream: Ptr,
+    /// Not 0: what is [`AS_USED`] lies in the kernel.
+    pub in_kernel: u64,
+    /// The inode and the `f_mode` of a file that is no longer behind its descriptor, else null.
+    pub inode: Ptr,
+    pub mode: u64,
     /// See [`forget`].
     pub forgotten: u64,
     /// What is looked up among the literals.
@@ -195,14 +200,37 @@ fn took(s: *mut Scratch, n: u64) -> u16 {
     n as u16
 }
 
+/// Where an address lies: in user space, in the kernel, or as the scratch's `in_kernel` says.
+pub const USER: u8 = 0;
+/// See [`USER`].
+pub const KERNEL: u8 = 1;
+/// See [`USER`].
+pub const AS_USED: u8 = 2;
+
+/// Read back from memory each time: so the verifier's ways through the program meet again after each use.
+#[inline(always)]
+fn is_user(s: *mut Scratch, space: u8) -> bool {
+    match space {
+        USER => true,
+        KERNEL => false,
+        _ => setting!(features) & feature::USED == 0 || get!(s, in_kernel) == 0,
+    }
+}
+
+/// A `T` at `base + offset` in that space; zero when it cannot be read.
+#[inline(always)]
+pub fn read<T: Copy>(s: *mut Scratch, space: u8, base: Ptr, offset: usize) -> T {
+    if is_user(s, space) { kernel::read_user(base, offset) } else { kernel::read(base, offset) }
+}
+
 /// Appends `len` bytes of the user space of the current task, or of the kernel's; 0 when they cannot be read.
 #[inline(always)]
-pub fn append<const SPACE: bool>(s: *mut Scratch, from: Ptr, len: u64) -> u16 {
+pub fn append(s: *mut Scratch, space: u8, from: Ptr, len: u64) -> u16 {
     let Some(to) = next(s) else { return 0 };
     let n = len & PART_MASK;
     // SAFETY: `to` has room for PART_MASK bytes.
     let ret = unsafe {
-        if SPACE == USER {
+        if is_user(s, space) {
             generated::bpf_probe_read_user(to.cast(), n as u32, from.cast())
         } else {
             generated::bpf_probe_read_kernel(to.cast(), n as u32, from.cast())
@@ -217,12 +245,12 @@ pub fn append<const SPACE: bool>(s: *mut Scratch, from: Ptr, len: u64) -> u16 {
 
 /// Appends a string of user space or of the kernel without its NUL, at most `max` bytes (at most [`PATH_MAX`]) of it.
 #[inline(always)]
-pub fn append_str<const SPACE: bool>(s: *mut Scratch, from: Ptr, max: u64) -> u16 {
+pub fn append_str(s: *mut Scratch, space: u8, from: Ptr, max: u64) -> u16 {
     let Some(to) = next(s) else { return 0 };
     let size = ((max + 1) & PART_MASK) as u32;
     // SAFETY: `to` has room for PART_MASK bytes, which is more than the size given.
     string(s, unsafe {
-        if SPACE == USER {
+        if is_user(s, space) {
             generated::bpf_probe_read_user_str(to.cast(), size, from.cast())
         } else {
             generated::bpf_probe_read_kernel_str(to.cast(), size, from.cast())

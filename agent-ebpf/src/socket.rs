@@ -32,26 +32,26 @@ pub fn is_v4(family: u16) -> bool {
 /// The address of `len` bytes that lies in user space (the caller may have changed it since the kernel read it), or in the kernel's own
 /// memory. Of a unix socket the length of its path, which is appended to the record. `ends` points into the scratch.
 #[inline(always)]
-pub fn given<const SPACE: bool>(s: *mut Scratch, ends: *mut Ends, address: Ptr, len: u64) -> u16 {
-    let family: u16 = kernel::read_from::<SPACE, _>(address, 0);
+pub fn given(s: *mut Scratch, space: u8, ends: *mut Ends, address: Ptr, len: u64) -> u16 {
+    let family: u16 = scratch::read(s, space, address, 0);
     // SAFETY: `ends` points into the scratch.
     unsafe {
         (*ends).family = family;
         if family == AF_INET && len >= 8 {
-            (*ends).port = kernel::read_from::<SPACE, u16>(address, 2).swap_bytes();
-            let v4: [u8; 4] = kernel::read_from::<SPACE, _>(address, 4);
+            (*ends).port = scratch::read::<u16>(s, space, address, 2).swap_bytes();
+            let v4: [u8; 4] = scratch::read(s, space, address, 4);
             (&raw mut (*ends).addr).cast::<[u8; 4]>().write(v4);
         } else if family == AF_INET6 && len >= 24 {
-            (*ends).port = kernel::read_from::<SPACE, u16>(address, 2).swap_bytes();
-            (*ends).addr = kernel::read_from::<SPACE, _>(address, 8);
+            (*ends).port = scratch::read::<u16>(s, space, address, 2).swap_bytes();
+            (*ends).addr = scratch::read(s, space, address, 8);
         } else if family == AF_UNIX && len > 2 {
             let n = if len - 2 > SUN_PATH { SUN_PATH } else { len - 2 };
             let path = address.wrapping_add(2);
             // A pathname ends at its NUL, an abstract name (NUL first) at the given length.
-            return if kernel::read_from::<SPACE, u8>(path, 0) == 0 {
-                scratch::append::<SPACE>(s, path, n)
+            return if scratch::read::<u8>(s, space, path, 0) == 0 {
+                scratch::append(s, space, path, n)
             } else {
-                scratch::append_str::<SPACE>(s, path, n)
+                scratch::append_str(s, space, path, n)
             };
         }
     }

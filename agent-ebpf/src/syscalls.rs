@@ -4,7 +4,7 @@ use crate::{
     emit::{self, Event},
     failed_exec,
     kernel::{self, Ptr},
-    open, other,
+    open, other, used,
 };
 use agent_abi::{
     call::{self, TYPES},
@@ -48,12 +48,14 @@ fn try_exit(regs: Ptr, nr: u64, ret: i64, event_type: u8, compat: bool) -> Optio
     }
     let task = kernel::current();
     let call = Call { regs, nr, ret, task, pid_tgid, event_type, compat };
-    match hook {
+    let told = match hook {
         hook::CONNECT => connect::connect(&mut this, &call),
         hook::OPEN => open::open(&mut this, &call),
         hook::EXEC => failed_exec::failed(&mut this, &call),
         _ => other::call(&mut this, &call),
-    }
+    };
+    used::forget(hook, pid_tgid as u32, ret < 0);
+    told
 }
 
 /// A system call that has ended.

@@ -94,6 +94,10 @@ pub struct RunArgs {
     /// is resident memory.
     #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = size)]
     pub ring_size: usize,
+    /// Do not attach programs to the kernel's own functions, as on a kernel that takes none: names and addresses of calls are then
+    /// those in the caller's memory at their end.
+    #[arg(long, env = "EYAS_BASELINE_ONLY")]
+    pub baseline_only: bool,
     /// Processor time that the agent should keep to, in percent of one core (also 12.5; 0: no bound, the default). Above it for seconds,
     /// events that only rules of priority Debug want are left out in the kernel, then Informational, then Notice; never those of
     /// Warning and above. Status, metrics and the rules' lost events tell of it.

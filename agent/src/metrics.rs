@@ -96,6 +96,10 @@ impl Collector for Source {
         counters(&mut encoder, "eyas_hook_truncated", "Records in which something was cut off", truncated)?;
         let compat = by_hook(|h| h.compat);
         counters(&mut encoder, "eyas_hook_compat", "Of those seen: 32-bit system calls", compat)?;
+        let unsure = by_hook(|h| h.unsure);
+        let help =
+            "Of those seen: names or addresses from the caller's memory, for lack of room to keep what the kernel used";
+        counters(&mut encoder, "eyas_hook_unsure", help, unsure)?;
         let canaries = by_hook(|h| h.canaries);
         counters(&mut encoder, "eyas_hook_canaries", "Canaries that the hook has seen", canaries)?;
         let none: [(&str, &str); 0] = [];
@@ -214,6 +218,7 @@ mod tests {
                 submitted: 3,
                 truncated: 1,
                 compat: 0,
+                unsure: 0,
                 canaries: 1,
             }],
             queue_lost: 1,

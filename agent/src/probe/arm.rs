@@ -3,13 +3,13 @@ use super::{
     Backend, HookCheck, HookCounters, HookStatus, KernelFilter, LoadedProgram, Lost, Options, ProbeError, Ring, Sides,
     canary::{self, Board, CanaryMap},
     gate::{Gate, wait_for_programs},
-    loader::{self, Loaded, Program, Value, chain},
+    loader::{self, Kept, Loaded, Value, chain},
+    programs::{self, Link, Place, Program},
 };
 use agent_abi::{call, map};
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray},
-    programs::{BtfTracePoint, tp_btf::BtfTracePointLinkId},
+    maps::{HashMap, MapData, PerCpuArray},
 };
 use engine::event::{EventType, Hook};
 use parking_lot::Mutex;
@@ -24,7 +24,8 @@ pub struct Probe {
     board: Arc<Board>,
     ring: Option<(MapData, usize)>,
     sides: Option<Sides>,
-    attached: BTreeMap<Program, BtfTracePointLinkId>,
+    attached: BTreeMap<Program, Link>,
+    kept: Kept,
     refused: Vec<(Program, String)>,
     /// See [`Loaded::untold`].
     untold: Vec<EventType>,
@@ -54,7 +55,12 @@ fn second_program(hook: Hook) -> Option<Program> {
 /// All programs that serve a hook for a filter.
 fn programs(filter: &KernelFilter, hook: Hook) -> impl Iterator<Item = Program> {
     let failed = (hook == Hook::Exec && filter.wants_failed_execs()).then_some(Program::SysExit);
-    [program(hook)].into_iter().chain(second_program(hook)).chain(failed)
+    keepers(hook).chain([program(hook)]).chain(second_program(hook)).chain(failed)
+}
+
+/// The programs that keep what the kernel used in a hook's calls.
+fn keepers(hook: Hook) -> impl Iterator<Item = Program> {
+    Program::ALL.into_iter().filter(move |p| p.keeps_for() == Some(hook))
 }
 
 impl Probe {
@@ -64,7 +70,7 @@ impl Probe {
     /// No BTF, no permission, or the kernel refuses a life-cycle program. Other refused programs show in
     /// [`Self::hook_status`].
     pub fn load(options: &Options) -> Result<Self, ProbeError> {
-        let Loaded { ebpf, maps, refused, untold } = loader::load(options.ring_size, options.exclude_self)?;
+        let Loaded { ebpf, maps, refused, untold } = loader::load(options)?;
         let life_cycle = Hook::ALL.iter().copied().filter(|h| h.is_life_cycle());
         for hook in life_cycle {
             if let Some((_, reason)) = refused.iter().find(|(p, _)| *p == program(hook)) {
@@ -82,6 +88,7 @@ impl Probe {
             canaries: Mutex::new(maps.canaries),
             board: Arc::default(),
             ring: Some((maps.ring, maps.ring_size)),
+            kept: maps.kept,
             attached: BTreeMap::new(),
             refused,
             untold,
@@ -117,10 +124,11 @@ impl Probe {
             .collect();
         for program in unneeded {
             let Some(link) = self.attached.remove(&program) else { continue };
-            if let Err(error) = self.program(program)?.detach(link) {
+            if let Err(error) = programs::detach(self.program(program)?, link) {
                 tracing::warn!(error = chain(&error), "a program that no rule needs stays attached");
             }
         }
+        self.forget_kept();
         Ok(())
     }
 
@@ -131,7 +139,7 @@ impl Probe {
     pub fn detach(&mut self) -> Result<(), ProbeError> {
         while let Some((which, link)) = self.attached.pop_first() {
             let failed = |e| ProbeError::Object(format!("{} stays attached: {}", which.symbol(), chain(&e)));
-            self.program(which)?.detach(link).map_err(failed)?;
+            programs::detach(self.program(which)?, link).map_err(failed)?;
         }
         wait_for_programs();
         Ok(())
@@ -159,10 +167,9 @@ impl Probe {
         self.sides.take()
     }
 
-    fn program(&mut self, which: Program) -> Result<&mut BtfTracePoint, ProbeError> {
+    fn program(&mut self, which: Program) -> Result<&mut aya::programs::Program, ProbeError> {
         self.ebpf
             .program_mut(which.symbol())
-            .and_then(|p| p.try_into().ok())
             .ok_or_else(|| ProbeError::Object(format!("no program {} in it", which.symbol())))
     }
 
@@ -170,9 +177,40 @@ impl Probe {
         if self.attached.contains_key(&which) || self.refused.iter().any(|(p, _)| *p == which) {
             return Ok(());
         }
-        let link = self.program(which)?.attach().map_err(|e| ProbeError::Hook { hook, reason: chain(&e) })?;
-        self.attached.insert(which, link);
-        Ok(())
+        match programs::attach(self.program(which)?) {
+            Ok(link) => {
+                self.attached.insert(which, link);
+                Ok(())
+            }
+            // The hook does without.
+            Err(error) if which.keeps_for().is_some() => {
+                let reason = chain(&error);
+                tracing::warn!(
+                    reason,
+                    function = which.place_name(),
+                    "a program on a function of the kernel cannot be attached"
+                );
+                self.refused.push((which, reason));
+                Ok(())
+            }
+            Err(error) => Err(ProbeError::Hook { hook, reason: chain(&error) }),
+        }
+    }
+
+    /// Forgets what is kept of calls: of those that a change of filters has left in the middle nobody else would. What is under way
+    /// is then told as the baseline does.
+    fn forget_kept(&mut self) {
+        fn clear<V: aya::Pod>(map: &mut HashMap<MapData, u32, V>) {
+            let threads: Vec<u32> = map.keys().filter_map(Result::ok).collect();
+            for thread in threads {
+                // It may have ended its call meanwhile.
+                let _ = map.remove(&thread);
+            }
+        }
+        if self.attached.keys().any(|p| p.keeps_for().is_some()) {
+            clear(&mut self.kept.paths);
+            clear(&mut self.kept.addresses);
+        }
     }
 
     /// What the verifier said of each loaded program.
@@ -213,6 +251,7 @@ impl Probe {
             truncated: sum(|c| c.truncated),
             compat: sum(|c| c.compat),
             canaries: sum(|c| c.canaries),
+            unsure: sum(|c| c.unsure),
         })
     }
 
@@ -254,13 +293,38 @@ impl Probe {
         match self.refused.iter().find(|(p, _)| *p == which) {
             Some((_, reason)) => HookCheck { hook, backend: Backend::Unavailable, reason: reason.clone() },
             None => {
-                let tracepoint = which.tracepoint();
-                let further = self.in_rings(hook).or_else(|| self.failed_execs(hook));
-                let further = further.map(|told| format!("; {told}")).unwrap_or_default();
+                let tracepoint = which.place_name();
+                let (backend, kept) = self.kept(hook);
+                let further: String = [kept, self.in_rings(hook), self.failed_execs(hook)]
+                    .into_iter()
+                    .flatten()
+                    .map(|told| format!("; {told}"))
+                    .collect();
                 let reason = format!("the raw tracepoint {tracepoint} takes our program{further}");
-                HookCheck { hook, backend: Backend::Baseline, reason }
+                HookCheck { hook, backend, reason }
             }
         }
+    }
+
+    /// By what means what the kernel used is told.
+    fn kept(&self, hook: Hook) -> (Backend, Option<String>) {
+        let refused = keepers(hook).find_map(|p| self.refused.iter().find(|(refused, _)| *refused == p));
+        if let Some((which, reason)) = refused {
+            let why =
+                format!("names and addresses are the caller's at the call's end: {}: {reason}", which.place_name());
+            return (Backend::Baseline, Some(why));
+        }
+        let places: Vec<String> = keepers(hook)
+            .map(|p| match p.place() {
+                Place::Tracepoint(_) => p.place_name().to_owned(),
+                Place::Begin(function) => format!("fentry on {function}"),
+                Place::End(function) => format!("fexit on {function}"),
+            })
+            .collect();
+        if places.is_empty() {
+            return (Backend::Baseline, None);
+        }
+        (Backend::Primary, Some(format!("{} keeps what the kernel used", places.join(" and "))))
     }
 
     /// That execs which fail are not seen.

@@ -12,6 +12,7 @@ const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_RESTRICT: u32 = 11;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 const KIND_VAR: u32 = 14;
 const KIND_DATASEC: u32 = 15;
@@ -82,6 +83,17 @@ impl Btf {
     fn string(&self, offset: u32) -> &[u8] {
         let rest = self.data.get(self.strings.saturating_add(offset as usize)..).unwrap_or_default();
         rest.split(|b| *b == 0).next().unwrap_or_default()
+    }
+
+    /// The number of a function. Looks at each type: there are many functions, and hardly any is asked for.
+    pub(super) fn function(&self, name: &str) -> Option<u32> {
+        let is_it = |at: u32| {
+            let (at, word) = (at as usize, |at| word(&self.data, at));
+            word(at + 4).is_some_and(|info| kind(info) == KIND_FUNC)
+                && word(at).is_some_and(|text| self.string(text) == name.as_bytes())
+        };
+        // The first is void, which has no record.
+        self.types.iter().skip(1).position(|at| is_it(*at)).map(|n| n as u32 + 1)
     }
 
     /// Bytes of a structure.

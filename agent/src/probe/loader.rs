@@ -1,14 +1,14 @@
 //! Loading: object, offsets, settings, verifier. Nothing is attached here.
-use super::{ProbeError, Sides, symbols::Kernel};
+use super::{Options, ProbeError, Sides, programs::Program, symbols::Kernel};
 use agent_abi::{
     Wire,
-    map::{CanaryState, FilterSlot, HookCounters, LiteralKey, LostCounters, Settings, feature},
+    map::{CanaryState, FilterSlot, HookCounters, KeptAddress, KeptPaths, LiteralKey, LostCounters, Settings, feature},
     offsets::{MISSING, Offsets},
 };
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, LpmTrie, Map, MapData, PerCpuArray},
-    programs::{BtfTracePoint, ProgramError},
+    maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray},
+    programs::ProgramError,
 };
 use engine::event::EventType;
 use std::{io, thread};
@@ -38,68 +38,6 @@ pub(super) struct Value<T: Wire>(pub(super) T);
 // SAFETY: Wire promises what Pod asks for: a plain value without padding or pointers.
 unsafe impl<T: Wire> aya::Pod for Value<T> {}
 
-/// A program and the tracepoint that it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Program {
-    Exec,
-    Fork,
-    Exit,
-    SysExit,
-    IoUring,
-}
-
-impl Program {
-    pub(super) const ALL: [Self; 5] = [Self::Exec, Self::Fork, Self::Exit, Self::SysExit, Self::IoUring];
-
-    /// The program's symbol.
-    pub(super) const fn symbol(self) -> &'static str {
-        match self {
-            Self::Exec => "on_exec",
-            Self::Fork => "on_fork",
-            Self::Exit => "on_exit",
-            Self::SysExit => "on_sys_exit",
-            Self::IoUring => "on_io_uring",
-        }
-    }
-
-    /// The tracepoint, by the names that it has had, newest first.
-    pub(super) const fn tracepoints(self) -> &'static [&'static str] {
-        match self {
-            Self::Exec => &["sched_process_exec"],
-            Self::Fork => &["sched_process_fork"],
-            Self::Exit => &["sched_process_exit"],
-            Self::SysExit => &["sys_exit"],
-            // The first since Linux 6.4.
-            Self::IoUring => &["io_uring_submit_req", "io_uring_submit_sqe"],
-        }
-    }
-
-    /// The tracepoint's newest name.
-    pub(super) const fn tracepoint(self) -> &'static str {
-        self.tracepoints()[0]
-    }
-
-    /// Members that only this program needs and that the running kernel lacks.
-    fn lacks(self, offsets: &Offsets) -> Vec<String> {
-        if self != Self::IoUring {
-            return Vec::new();
-        }
-        let o = offsets;
-        let needed = [
-            (o.kiocb_opcode, "io_kiocb.opcode"),
-            (o.kiocb_flags, "io_kiocb.flags"),
-            (o.kiocb_fd, "io_kiocb.cqe.fd"),
-            (o.kiocb_async, "io_kiocb.async_data"),
-            (o.io_open_dfd, "io_open.dfd"),
-            (o.io_open_filename, "io_open.filename"),
-            (o.io_open_flags, "io_open.how"),
-            (o.io_connect_addr, "io_connect.addr"),
-            (o.io_connect_len, "io_connect.addr_len"),
-        ];
-        needed.iter().filter(|(offset, _)| *offset == MISSING).map(|(_, name)| (*name).to_owned()).collect()
-    }
-}
-
 /// The maps that user space works with.
 pub(super) struct Maps {
     pub(super) filters: FilterMaps,
@@ -109,6 +47,13 @@ pub(super) struct Maps {
     pub(super) ring: MapData,
     /// Bytes that the ring holds.
     pub(super) ring_size: usize,
+    pub(super) kept: Kept,
+}
+
+/// What is kept of calls that are under way.
+pub(super) struct Kept {
+    pub(super) paths: HashMap<MapData, u32, Value<KeptPaths>>,
+    pub(super) addresses: HashMap<MapData, u32, Value<KeptAddress>>,
 }
 
 /// The maps that hold filters, and what was lost to them.
@@ -136,17 +81,17 @@ pub(super) struct Loaded {
 /// # Errors
 /// No type information, no permission, or an object that does not load. A single program that the verifier refuses is no
 /// error here.
-pub(super) fn load(ring_size: usize, exclude_self: bool) -> Result<Loaded, ProbeError> {
+pub(super) fn load(options: &Options) -> Result<Loaded, ProbeError> {
     // Both parse the same megabytes, for different things.
     let (kernel, btf) = thread::scope(|scope| {
-        let own = scope.spawn(Kernel::running);
+        let own = scope.spawn(|| Kernel::running(options.baseline_only));
         let btf = Btf::from_sys_fs();
         (own.join(), btf)
     });
     let kernel = kernel.map_err(|_| ProbeError::BadBtf("the reader failed".to_owned()))??;
     let btf = btf.map_err(|e| ProbeError::BadBtf(e.to_string()))?;
-    let ring_size = ring_size.clamp(MIN_RING, MAX_RING).next_power_of_two();
-    let settings = settings(&kernel, ring_size, exclude_self);
+    let ring_size = options.ring_size.clamp(MIN_RING, MAX_RING).next_power_of_two();
+    let settings = settings(&kernel, ring_size, options.exclude_self);
     let mut ebpf = EbpfLoader::new()
         .btf(None)
         .override_global("OFFSETS", kernel.offsets.as_bytes(), true)
@@ -154,7 +99,7 @@ pub(super) fn load(ring_size: usize, exclude_self: bool) -> Result<Loaded, Probe
         .map_max_entries("EVENTS", ring_size as u32)
         .load(OBJECT)
         .map_err(|e| not_allowed(&e).unwrap_or_else(|| ProbeError::Object(chain(&e))))?;
-    let refused = verify(&mut ebpf, &btf, &kernel.offsets)?;
+    let refused = verify(&mut ebpf, &btf, &kernel)?;
     drop(btf);
     give_memory_back();
     let untold = untold(&kernel.offsets);
@@ -201,7 +146,7 @@ fn settings(kernel: &Kernel, ring_size: usize, exclude_self: bool) -> Settings {
         share_at: SHARE_AT.map(|percent| (ring_size / 100 * percent) as u32),
         share: (ring_size / SHARE) as u32,
         host_mnt_ns: host_mount_namespace(),
-        features: kernel.features | own,
+        features: kernel.features | own | if kernel.keeps.is_ok() { feature::USED } else { 0 },
         cgroup_subsys: kernel.cgroup_subsys,
         reserved: 0,
     }
@@ -214,25 +159,25 @@ fn host_mount_namespace() -> u32 {
 }
 
 /// Passes every program to the verifier, at the same time; those refused and why.
-fn verify(ebpf: &mut Ebpf, btf: &Btf, offsets: &Offsets) -> Result<Vec<(Program, String)>, ProbeError> {
+fn verify(ebpf: &mut Ebpf, btf: &Btf, kernel: &Kernel) -> Result<Vec<(Program, String)>, ProbeError> {
     let mut results = Vec::new();
     let mut refused = Vec::new();
     thread::scope(|scope| {
         let mut threads = Vec::new();
         for (symbol, program) in ebpf.programs_mut() {
             let Some(which) = Program::ALL.into_iter().find(|p| p.symbol() == symbol) else { continue };
-            let lacks = which.lacks(offsets);
+            if which.keeps_for().is_some()
+                && let Err(reason) = &kernel.keeps
+            {
+                refused.push((which, reason.clone()));
+                continue;
+            }
+            let lacks = which.lacks(&kernel.offsets);
             if !lacks.is_empty() {
                 refused.push((which, format!("this kernel does not describe {}", lacks.join(", "))));
                 continue;
             }
-            threads.push((
-                which,
-                scope.spawn(move || {
-                    let program: &mut BtfTracePoint = program.try_into()?;
-                    load_first(program, which.tracepoints(), btf)
-                }),
-            ));
+            threads.push((which, scope.spawn(move || which.load(program, btf))));
         }
         for (which, thread) in threads {
             results.push((which, thread.join()));
@@ -242,7 +187,9 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf, offsets: &Offsets) -> Result<Vec<(Program,
         match result {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                if let Some(denied) = not_allowed(&error) {
+                if which.keeps_for().is_none()
+                    && let Some(denied) = not_allowed(&error)
+                {
                     return Err(denied);
                 }
                 refused.push((which, refusal(&error)));
@@ -251,18 +198,6 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf, offsets: &Offsets) -> Result<Vec<(Program,
         }
     }
     Ok(refused)
-}
-
-/// Loads a program for the first of the names that this kernel has a tracepoint of.
-fn load_first(program: &mut BtfTracePoint, names: &[&str], btf: &Btf) -> Result<(), ProgramError> {
-    let mut result = Ok(());
-    for name in names {
-        result = program.load(name, btf);
-        if !matches!(result, Err(ProgramError::Btf(_))) {
-            break;
-        }
-    }
-    result
 }
 
 fn maps(ebpf: &mut Ebpf, ring_size: usize) -> Result<Maps, ProbeError> {
@@ -292,6 +227,7 @@ fn maps(ebpf: &mut Ebpf, ring_size: usize) -> Result<Maps, ProbeError> {
         counters: take(ebpf, "COUNTERS")?,
         ring,
         ring_size,
+        kept: Kept { paths: take(ebpf, "PATHS")?, addresses: take(ebpf, "ADDRESSES")? },
     })
 }
 

@@ -11,7 +11,7 @@
 //! Invariants: per hook `seen = filtered + shed + dropped + submitted`; records never pass undecoded; own events are left
 //! out but for canaries, which are counted apart.
 //!
-//! `btf` and `symbols` find out what the kernel looks like, `loader` loads, `tables` compiles filters, `gate` sets them, `sides`
+//! `btf`, `symbols` and `trial` find out what the kernel is like, `loader` loads `programs`, `tables` compiles filters, `gate` sets them, `sides`
 //! tells what cgroups are, `arm` attaches, `ring` reads what `mapped` maps.
 
 mod arm;
@@ -23,11 +23,13 @@ mod gate;
 mod glance;
 mod loader;
 mod mapped;
+mod programs;
 pub mod record;
 mod ring;
 mod sides;
 mod symbols;
 mod tables;
+mod trial;
 mod types;
 
 pub use arm::Probe;

@@ -1,5 +1,5 @@
 //! From the kernel's type information to what the programs are loaded with.
-use super::{ProbeError, btf::Btf};
+use super::{ProbeError, btf::Btf, trial};
 use agent_abi::{
     Wire,
     map::feature,
@@ -16,6 +16,8 @@ pub(super) struct Kernel {
     pub(super) offsets: Offsets,
     /// Bits of [`feature`].
     pub(super) features: u32,
+    /// Whether it takes programs on its own functions, so that what it used can be kept; else why not.
+    pub(super) keeps: Result<(), String>,
     /// The cgroup controller whose hierarchy stands in for an empty unified one.
     pub(super) cgroup_subsys: u32,
 }
@@ -25,10 +27,23 @@ impl Kernel {
     ///
     /// # Errors
     /// There is no type information, or members are missing.
-    pub(super) fn running() -> Result<Self, ProbeError> {
+    pub(super) fn running(baseline_only: bool) -> Result<Self, ProbeError> {
         let data =
             std::fs::read(VMLINUX_BTF).map_err(|source| ProbeError::NoBtf { path: VMLINUX_BTF.to_owned(), source })?;
-        Self::from_btf(&Btf::parse(data).map_err(|e| ProbeError::BadBtf(e.to_string()))?)
+        let btf = Btf::parse(data).map_err(|e| ProbeError::BadBtf(e.to_string()))?;
+        let mut kernel = Self::from_btf(&btf)?;
+        kernel.keeps = if baseline_only { Err("the baseline is asked for".to_owned()) } else { kernel.tries(&btf) };
+        Ok(kernel)
+    }
+
+    /// Tries whether it takes programs on its own functions.
+    fn tries(&self, btf: &Btf) -> Result<(), String> {
+        if self.features & feature::TASK_PT_REGS == 0 {
+            return Err("this kernel has no bpf_task_pt_regs (Linux 5.15)".to_owned());
+        }
+        let function = "security_socket_connect";
+        let id = btf.function(function).ok_or_else(|| format!("this kernel does not describe {function}"))?;
+        trial::fentry(id).map_err(|e| format!("this kernel takes no fentry programs: {e}"))
     }
 
     fn from_btf(btf: &Btf) -> Result<Self, ProbeError> {
@@ -49,7 +64,8 @@ impl Kernel {
         }
         let (offsets, _) = Offsets::read(&bytes).ok_or_else(|| ProbeError::BadBtf("table of offsets".to_owned()))?;
         let regs = btf.enumerator("bpf_func_id", "BPF_FUNC_task_pt_regs").is_some();
-        Ok(Self { offsets, features: if regs { feature::TASK_PT_REGS } else { 0 }, cgroup_subsys: subsystem(btf) })
+        let features = if regs { feature::TASK_PT_REGS } else { 0 };
+        Ok(Self { offsets, features, keeps: Err("not tried".to_owned()), cgroup_subsys: subsystem(btf) })
     }
 }
 

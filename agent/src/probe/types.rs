@@ -64,11 +64,13 @@ pub struct Options {
     pub ring_size: usize,
     /// Leave this process' own events out (canaries excepted).
     pub exclude_self: bool,
+    /// Do without programs on the kernel's own functions, as on a kernel that takes none.
+    pub baseline_only: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ring_size: 8 << 20, exclude_self: true }
+        Self { ring_size: 8 << 20, exclude_self: true, baseline_only: false }
     }
 }
 
@@ -94,12 +96,15 @@ pub struct HookCounters {
     pub compat: u64,
     /// Canaries that were put into the ring.
     pub canaries: u64,
+    /// Of those seen: names or addresses are told from the caller's memory, since there was no room to keep what the kernel used.
+    pub unsure: u64,
 }
 
 /// By what means a hook is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// fentry, fexit or LSM programs on the kernel's own functions.
+    /// Programs on the kernel's own functions (fentry, fexit) keep the names, addresses and files that it used; the tracepoint tells
+    /// the rest.
     Primary,
     /// Raw tracepoints with BTF.
     Baseline,

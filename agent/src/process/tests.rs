@@ -20,6 +20,7 @@ fn header(pid: u32, start: u64) -> Header {
         truncated: false,
         canary: false,
         io_uring: false,
+        used: false,
         nonce: 0,
         time: start + 5 * SECOND,
         cpu: 0,

@@ -67,7 +67,7 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
     }
     let in_cluster = args.in_cluster();
     let stop = stop_signal()?;
-    let options = Options { ring_size: args.ring_size, ..Options::default() };
+    let options = Options { ring_size: args.ring_size, baseline_only: args.baseline_only, ..Options::default() };
     let probe = tokio::task::spawn_blocking(move || Probe::load(&options));
     let server = listen(args.listen).await?;
     let (rulesets, rulesets_in) = mpsc::channel(RULESETS);

@@ -206,6 +206,7 @@ mod tests {
             submitted: seen - dropped,
             truncated: 0,
             compat: 0,
+            unsure: 0,
             canaries: 0,
         }
     }

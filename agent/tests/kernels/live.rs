@@ -19,7 +19,12 @@ pub struct Live {
 impl Live {
     /// Loads and arms; None where this machine cannot, having said why.
     pub fn load() -> Option<Self> {
-        let mut probe = match Probe::load(&Options { exclude_self: false, ..Options::default() }) {
+        Self::load_by(false)
+    }
+
+    /// The same, by the baseline only or by the best back end that there is.
+    pub fn load_by(baseline_only: bool) -> Option<Self> {
+        let mut probe = match Probe::load(&Options { exclude_self: false, baseline_only, ..Options::default() }) {
             Ok(probe) => probe,
             Err(error @ (ProbeError::NotAllowed { .. } | ProbeError::NoBtf { .. })) => {
                 println!("skipped: {error}");
@@ -32,6 +37,23 @@ impl Live {
         probe.widen(&all).unwrap();
         probe.narrow(&all).unwrap();
         Some(Self { probe, ring })
+    }
+
+    /// The first record that `pick` makes something of; those before it are forgotten.
+    pub fn find<T>(&mut self, patience: Duration, mut pick: impl FnMut(&Record<'_>) -> Option<T>) -> Option<T> {
+        let end = Instant::now() + patience;
+        let mut found = None;
+        while found.is_none() && Instant::now() < end {
+            let drained = self.ring.drain(1, &mut |bytes| {
+                if found.is_none() {
+                    found = decode(bytes).ok().and_then(|record| pick(&record));
+                }
+            });
+            if drained == 0 {
+                self.ring.wait(Duration::from_millis(20));
+            }
+        }
+        found
     }
 
     /// Makes the call, and waits for its record; false when this kernel has no such call.

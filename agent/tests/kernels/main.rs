@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod live;
+mod rewrite;
 mod triggers;
+mod used;
 
 use agent::probe::Backend;
 use live::Live;

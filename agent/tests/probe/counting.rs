@@ -57,7 +57,7 @@ fn flood() -> [u32; 2] {
 
 #[test]
 fn a_ring_too_small_drops_and_the_sums_are_exact() {
-    let options = Options { ring_size: 64 << 10, exclude_self: false };
+    let options = Options { ring_size: 64 << 10, exclude_self: false, ..Options::default() };
     let Some(mut live) = live_with(&everything(1), &options) else { return };
     let mut received = 0u64;
     flood();
@@ -77,7 +77,7 @@ fn a_ring_too_small_drops_and_the_sums_are_exact() {
 
 #[test]
 fn life_cycle_events_still_fit_when_opens_do_not() {
-    let options = Options { ring_size: 1 << 20, exclude_self: false };
+    let options = Options { ring_size: 1 << 20, exclude_self: false, ..Options::default() };
     let Some(mut live) = live_with(&everything(1), &options) else { return };
     flood();
     assert!(at_rest(&live, Hook::Open).dropped > 0);

@@ -148,7 +148,7 @@ fn what_is_lost_is_charged_to_the_class_and_the_generation() {
             Class { path: texts(&["/nowhere"], &[], &[]), names: Some([b"x".to_vec()].into()), ..Class::everything() },
         ),
     ]);
-    let options = Options { ring_size: 64 << 10, exclude_self: false };
+    let options = Options { ring_size: 64 << 10, exclude_self: false, ..Options::default() };
     let Some(mut live) = live_with(&filter(1, &classes, Priority::Notice), &options) else { return };
     let null_class = classes.classes(Hook::Open).iter().position(|c| c.names.is_none()).unwrap();
     // Shed by level, whatever room there is.
@@ -179,7 +179,7 @@ fn the_level_that_was_set_and_that_of_the_ring_combine_to_the_greater() {
     let null = |n: usize| (0..n).for_each(|_| drop(File::open("/dev/null").unwrap()));
     let class = Class { path: texts(&["/dev/null"], &[], &[]), ..Class::everything() };
     let classes = filters(vec![(Hook::Open, class)]);
-    let options = Options { ring_size: 64 << 10, exclude_self: false };
+    let options = Options { ring_size: 64 << 10, exclude_self: false, ..Options::default() };
     let Some(mut live) = live_with(&filter(1, &classes, Priority::Informational), &options) else { return };
     let shed = |live: &mut Live, level: u8, opens: usize| {
         live.ring.drain(usize::MAX, &mut |_| {});

@@ -40,7 +40,7 @@ fn the_flood_of_one_control_group_leaves_room_for_the_others() {
     let mut classes = vec![Vec::new(); Hook::ALL.len()];
     classes[Hook::Open as usize].push(Class { path: Some(texts), ..Class::everything() });
     let classes = Arc::new(Tables::new(&KernelFilters::of(classes), |_| Priority::Emergency));
-    let options = Options { ring_size: 1 << 20, exclude_self: false };
+    let options = Options { ring_size: 1 << 20, exclude_self: false, ..Options::default() };
     let Some(mut live) = live_with(&KernelFilter { classes, ..everything(1) }, &options) else { return };
 
     // Far more than the ring holds, and nobody reads.

@@ -28,6 +28,7 @@ fn header(event_type: EventType) -> Header {
         truncated: false,
         canary: false,
         io_uring: false,
+        used: false,
         nonce: 0,
         time: 60_000_000_000,
         cpu: 1,

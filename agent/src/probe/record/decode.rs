@@ -58,6 +58,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
         truncated: h.flags & record::TRUNCATED != 0,
         canary: h.flags & record::CANARY != 0,
         io_uring: h.flags & record::IO_URING != 0,
+        used: h.flags & record::USED != 0,
         nonce: h.nonce,
         time: h.time,
         cpu: h.cpu,

@@ -34,6 +34,8 @@ pub struct Header {
     /// Asked for through an io_uring: told when it was submitted, so that there is no result (results in the body are 0, of a
     /// connect `-EINPROGRESS`).
     pub io_uring: bool,
+    /// Names, addresses and the opened file are those that the kernel used, whatever the caller's memory says by now.
+    pub used: bool,
     /// Of a canary: what it was armed with.
     pub nonce: u32,
     /// CLOCK_BOOTTIME, nanoseconds.

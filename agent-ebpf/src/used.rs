@@ -1,0 +1,323 @@
+//! What the kernel used: the names and addresses of a call as the kernel has copied them, and the file that it opened.
+//!
+//! ```text
+//! call begins -> the kernel copies its arguments -> fentry, fexit: kept here, by thread -> call ends: told from here, and forgotten
+//! ```
+//! The caller's memory may say something else by the time that the call ends; what is kept here is what was done. Where there is
+//! no room the event is told as the baseline does, from the caller's memory, and counted as unsure. So no event depends on these
+//! programs, which the kernel may leave out where it preempts one of them (a second run on the same processor).
+use crate::{
+    arch,
+    emit::{self, InForce},
+    kernel::{self, Ptr},
+    open,
+    path::{self, Path},
+    scratch::{self, KERNEL, Scratch, USER},
+};
+use agent_abi::{
+    call::{self, TYPES},
+    map::{KEPT_ADDRESSES, KEPT_FILES, KEPT_PATHS, KeptAddress, KeptFile, KeptPaths, feature},
+    record::{USED, hook},
+};
+use aya_ebpf::{
+    helpers::generated,
+    macros::{fentry, fexit, map},
+    maps::{Array, HashMap},
+    programs::{FEntryContext, FExitContext},
+};
+
+static HOOKS: [u8; TYPES] = call::hooks();
+
+/// By thread: the names of the call that it is in.
+#[map]
+static PATHS: HashMap<u32, KeptPaths> = HashMap::with_max_entries(KEPT_PATHS, 0);
+/// By thread: the socket address of the call that it is in.
+#[map]
+static ADDRESSES: HashMap<u32, KeptAddress> = HashMap::with_max_entries(KEPT_ADDRESSES, 0);
+/// By a part of the thread's number: the file that it has opened last.
+#[map]
+static FILES: Array<KeptFile> = Array::with_max_entries(KEPT_FILES, 0);
+/// What a row of [`PATHS`] begins as: too large for the stack.
+#[map]
+static NO_PATHS: Array<KeptPaths> = Array::with_max_entries(1, 0);
+
+/// Longest name with its NUL (PATH_MAX of include/uapi/linux/limits.h).
+const TEXT: u32 = 4096;
+/// `MAX_ERRNO` (include/linux/err.h): pointers from here on are errors.
+const FIRST_ERROR: u64 = -4095i64 as u64;
+
+/// `security_socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`.
+#[fentry(function = "security_socket_connect")]
+pub fn on_used_connect(ctx: FEntryContext) -> i32 {
+    keep_address(hook::CONNECT, ctx.arg(1), ctx.arg(2));
+    0
+}
+
+/// `security_socket_bind(struct socket *sock, struct sockaddr *address, int addrlen)`.
+#[fentry(function = "security_socket_bind")]
+pub fn on_used_bind(ctx: FEntryContext) -> i32 {
+    keep_address(hook::BIND, ctx.arg(1), ctx.arg(2));
+    0
+}
+
+/// `do_unlinkat(int dfd, struct filename *name)`.
+#[fentry(function = "do_unlinkat")]
+pub fn on_used_unlink(ctx: FEntryContext) -> i32 {
+    keep_names(hook::UNLINK, ctx.arg(1), core::ptr::null());
+    0
+}
+
+/// `do_rmdir(int dfd, struct filename *name)`.
+#[fentry(function = "do_rmdir")]
+pub fn on_used_rmdir(ctx: FEntryContext) -> i32 {
+    keep_names(hook::UNLINK, ctx.arg(1), core::ptr::null());
+    0
+}
+
+/// `do_renameat2(int olddfd, struct filename *from, int newdfd, struct filename *to, unsigned int flags)`.
+#[fentry(function = "do_renameat2")]
+pub fn on_used_rename(ctx: FEntryContext) -> i32 {
+    keep_names(hook::RENAME, ctx.arg(1), ctx.arg(3));
+    0
+}
+
+/// `do_mkdirat(int dfd, struct filename *name, umode_t mode)`.
+#[fentry(function = "do_mkdirat")]
+pub fn on_used_mkdir(ctx: FEntryContext) -> i32 {
+    keep_names(hook::MKDIR, ctx.arg(1), core::ptr::null());
+    0
+}
+
+/// `do_linkat(int olddfd, struct filename *old, int newdfd, struct filename *new, int flags)`.
+#[fentry(function = "do_linkat")]
+pub fn on_used_link(ctx: FEntryContext) -> i32 {
+    keep_names(hook::LINK, ctx.arg(1), ctx.arg(3));
+    0
+}
+
+/// `do_symlinkat(struct filename *from, int newdfd, struct filename *to)`.
+#[fentry(function = "do_symlinkat")]
+pub fn on_used_symlink(ctx: FEntryContext) -> i32 {
+    keep_names(hook::LINK, ctx.arg(0), ctx.arg(2));
+    0
+}
+
+/// `struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op)`, with what it returns.
+#[fexit(function = "do_filp_open")]
+pub fn on_used_open(ctx: FExitContext) -> i32 {
+    let _ = keep_open(ctx.arg(1), ctx.arg(2), ctx.arg(3));
+    0
+}
+
+/// A call that somebody wants to be told of.
+struct Wanted {
+    tid: u32,
+    event_type: u8,
+    force: InForce,
+}
+
+/// The system call that the current task is in, if it is one of that hook and somebody wants its kind. A thread that works for an
+/// io_uring is in none.
+#[inline(always)]
+fn wanted(hook: u8) -> Option<Wanted> {
+    let regs = kernel::task_regs(kernel::current());
+    if regs.is_null() {
+        return None;
+    }
+    let (event_type, _) = arch::served(regs, load!(u64, regs, regs_nr))?;
+    // Volatile: as in `syscalls`.
+    // SAFETY: masked, so inside of the table.
+    let of = unsafe { (&raw const HOOKS).cast::<u8>().add(event_type as usize & (TYPES - 1)).read_volatile() };
+    let force = emit::filter()?;
+    if of != hook || !emit::wants_type(force.filter, event_type) {
+        return None;
+    }
+    // SAFETY: takes nothing.
+    let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
+    emit::origin(pid_tgid)?;
+    Some(Wanted { tid: pid_tgid as u32, event_type, force })
+}
+
+#[inline(always)]
+fn keep_address(hook: u8, address: Ptr, len: u32) {
+    let Some(wanted) = wanted(hook) else { return };
+    let bytes = kernel::read::<[u64; 16]>(address, 0);
+    let kept = KeptAddress { generation: wanted.force.filter.generation, len, bytes };
+    if ADDRESSES.insert(wanted.tid, kept, 0).is_err() {
+        emit::unsure(hook);
+    }
+}
+
+#[inline(always)]
+fn keep_names(hook: u8, first: Ptr, second: Ptr) {
+    if let Some(wanted) = wanted(hook) {
+        keep(hook, &wanted, first, second);
+    }
+}
+
+/// Keeps the texts of one or two `struct filename`.
+#[inline(always)]
+fn keep(hook: u8, wanted: &Wanted, first: Ptr, second: Ptr) {
+    let Some(empty) = NO_PATHS.get(0) else { return };
+    if PATHS.insert(wanted.tid, empty, 0).is_err() {
+        return emit::unsure(hook);
+    }
+    let Some(kept) = PATHS.get_ptr_mut(wanted.tid) else { return };
+    // SAFETY: this thread's row, which nobody else writes while it is in this call; each text has room for TEXT bytes.
+    unsafe {
+        (*kept).generation = wanted.force.filter.generation;
+        let texts = (&raw mut (*kept).texts).cast::<u8>();
+        let name = member!(Ptr, first, filename_name);
+        generated::bpf_probe_read_kernel_str(texts.cast(), TEXT, name.cast());
+        if !second.is_null() {
+            let name = member!(Ptr, second, filename_name);
+            generated::bpf_probe_read_kernel_str(texts.add(TEXT as usize).cast(), TEXT, name.cast());
+        }
+    }
+}
+
+/// The file that was opened; of an open that failed, and that somebody wants to be told of, the name.
+#[inline(always)]
+fn keep_open(name: Ptr, op: Ptr, file: Ptr) -> Option<()> {
+    let wanted = wanted(hook::OPEN)?;
+    let filter = wanted.force.filter;
+    if file as u64 >= FIRST_ERROR {
+        let flags = member!(u32, op, open_flags_flag);
+        if filter.classes[wanted.event_type as usize & (TYPES - 1)] & filter.opens[open::class(flags, -1)] != 0 {
+            keep(hook::OPEN, &wanted, name, core::ptr::null());
+        }
+        return None;
+    }
+    let kept = FILES.get_ptr_mut(wanted.tid & (KEPT_FILES - 1))?;
+    let Path { mnt, dentry } = path::of_file(file);
+    // SAFETY: a map value. Threads whose numbers end alike share it: then one of them finds another's number, or the row is not
+    // that of its file.
+    unsafe {
+        (*kept).tid = 0;
+        (*kept).generation = filter.generation;
+        (*kept).file = file as u64;
+        (*kept).mnt = mnt as u64;
+        (*kept).dentry = dentry as u64;
+        (*kept).inode = member!(u64, file, file_inode);
+        (*kept).mode = member!(u32, file, file_mode);
+        (&raw mut (*kept).tid).write_volatile(wanted.tid);
+    }
+    Some(())
+}
+
+/// Whether this kernel takes such programs.
+#[inline(always)]
+fn is_on() -> bool {
+    setting!(features) & feature::USED != 0
+}
+
+/// The names that the kernel used in the call that thread `tid` ends, each with its NUL; null: not known.
+#[inline(always)]
+pub fn paths(tid: u32, force: InForce) -> *const KeptPaths {
+    if !is_on() {
+        return core::ptr::null();
+    }
+    match PATHS.get_ptr(tid) {
+        // SAFETY: this thread's row.
+        Some(kept) if unsafe { (*kept).generation } == force.filter.generation => kept,
+        _ => core::ptr::null(),
+    }
+}
+
+/// The address that the kernel used in the call that thread `tid` ends, and its length; null: not known.
+#[inline(always)]
+pub fn address(tid: u32, force: InForce) -> (Ptr, u64) {
+    if !is_on() {
+        return (core::ptr::null(), 0);
+    }
+    match ADDRESSES.get_ptr(tid) {
+        // SAFETY: as above.
+        Some(kept) if unsafe { (*kept).generation } == force.filter.generation => unsafe {
+            ((&raw const (*kept).bytes).cast(), (*kept).len as u64 & 0xff)
+        },
+        _ => (core::ptr::null(), 0),
+    }
+}
+
+/// The address that the kernel used where it is known, else that which the caller gave; and its length. It lies [`AS_USED`].
+///
+/// [`AS_USED`]: scratch::AS_USED
+#[inline(always)]
+pub fn or_given(s: *mut Scratch, used: (Ptr, u64), given: (Ptr, u64)) -> (Ptr, u64) {
+    if !is_on() {
+        return given;
+    }
+    let (address, len) = if sure(s, !used.0.is_null()) { used } else { given };
+    (scratch::forget(s, address as u64) as Ptr, scratch::forget(s, len))
+}
+
+/// The names that the kernel used where they are known, else those that the caller gave. They lie [`AS_USED`].
+///
+/// [`AS_USED`]: scratch::AS_USED
+#[inline(always)]
+pub fn texts_or_given(s: *mut Scratch, used: *const KeptPaths, given: [Ptr; 2]) -> [Ptr; 2] {
+    if !is_on() {
+        return given;
+    }
+    let [first, second] = if sure(s, !used.is_null()) {
+        // SAFETY: only addresses are computed.
+        let texts = unsafe { (&raw const (*used).texts).cast::<u8>() };
+        [texts, if given[1].is_null() { given[1] } else { texts.wrapping_add(TEXT as usize) }]
+    } else {
+        given
+    };
+    [scratch::forget(s, first as u64) as Ptr, scratch::forget(s, second as u64) as Ptr]
+}
+
+/// Notes whether what is told is what the kernel used, which lies in its memory.
+#[inline(always)]
+pub fn sure(s: *mut Scratch, is_it: bool) -> bool {
+    set!(s, in_kernel, u64::from(is_it));
+    if is_it {
+        set!(s, flags, get!(s, flags) | USED as u64);
+    }
+    is_it
+}
+
+/// The file that thread `tid` has just opened; null: not known. Each is told once.
+#[inline(always)]
+pub fn file(tid: u32, force: InForce) -> *const KeptFile {
+    if !is_on() {
+        return core::ptr::null();
+    }
+    let Some(kept) = FILES.get_ptr_mut(tid & (KEPT_FILES - 1)) else { return core::ptr::null() };
+    // SAFETY: as keep_open().
+    unsafe {
+        if (*kept).tid != tid || (*kept).generation != force.filter.generation {
+            return core::ptr::null();
+        }
+        (*kept).tid = 0;
+        // Its dentry is still that of the file: the kernel may have freed it when another thread closed the file.
+        if member!(u64, (*kept).dentry as Ptr, dentry_inode) != (*kept).inode {
+            return core::ptr::null();
+        }
+    }
+    kept
+}
+
+/// Forgets what is kept for the call that thread `tid` ends.
+#[inline(always)]
+pub fn forget(hook: u8, tid: u32, failed: bool) {
+    if !is_on() {
+        return;
+    }
+    match hook {
+        hook::CONNECT | hook::BIND => {
+            let _ = ADDRESSES.remove(tid);
+        }
+        hook::UNLINK | hook::RENAME | hook::MKDIR | hook::LINK => {
+            let _ = PATHS.remove(tid);
+        }
+        hook::OPEN if failed => {
+            let _ = PATHS.remove(tid);
+        }
+        _ => {}
+    }
+}
+
+const _: () = assert!(KEPT_FILES.is_power_of_two());
