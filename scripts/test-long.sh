@@ -5,6 +5,7 @@
 #   FUZZ_SECONDS   for each fuzz target (60 by default: five to six minutes in all)
 #   EYAS_CASES     generated cases of each property test of the engine (1000000)
 #   EYAS_FLOOD_SECONDS   of 200,000 opens a second against the release agent (20), each
+#   EYAS_CONTAINERS   made and removed in turn (20000: more than the agent keeps)
 #   EYAS_RELOADS   changes of the rules under 10,000 opens a second (1000: some three minutes)
 here=$(dirname "$0")
 # shellcheck source=scripts/lib.sh
@@ -33,4 +34,5 @@ live() {
 }
 live "floods" flood:: EYAS_FLOOD_SECONDS="${EYAS_FLOOD_SECONDS:-20}"
 live "reloads" reloads:: EYAS_RELOADS="${EYAS_RELOADS:-1000}"
+live "containers in turn" containers:: EYAS_CONTAINERS="${EYAS_CONTAINERS:-20000}"
 exit "$failed"

@@ -9,8 +9,12 @@ mod agent;
 mod calls;
 #[path = "standalone/check.rs"]
 mod check;
+#[path = "standalone/clock.rs"]
+mod clock;
 #[path = "standalone/container.rs"]
 mod container;
+#[path = "standalone/containers.rs"]
+mod containers;
 #[path = "standalone/cost.rs"]
 mod cost;
 #[path = "standalone/defaults.rs"]

@@ -24,7 +24,7 @@ printf '%s\n' "$2" > "$work/root/command"
 rm -rf "$work/root"
 
 mkfifo "$work/serial"
-tr -d '\r' < "$work/serial" | tee "$work/console" | sed -un '/^=====BEGIN/,/^=====END/ { /^=====/! p }' &
+stdbuf -oL tr -d '\r' < "$work/serial" | tee "$work/console" | sed -un '/^=====BEGIN/,/^=====END/ { /^=====/! p }' &
 reader=$!
 timeout "${VM_TIMEOUT:-300}" qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 1 -m "${VM_MEMORY:-3072}" \
   -nodefaults -nographic -no-reboot -serial stdio -kernel "$kernel/vmlinuz" -initrd "$work/initrd" \

@@ -20,6 +20,7 @@ pub struct Containers {
     by_cgroup: HashMap<u64, ContainerRef>,
     by_id: HashMap<Box<str>, std::sync::Weak<Container>>,
     hybrid: bool,
+    evicted: u64,
     sides: Option<Sides>,
 }
 
@@ -40,6 +41,18 @@ impl Containers {
     #[must_use]
     pub fn hybrid(&self) -> bool {
         self.hybrid
+    }
+
+    /// How many cgroups are known now.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.by_cgroup.len()
+    }
+
+    /// Cgroups forgotten to make room, since start.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     /// Takes over what is known from elsewhere.
@@ -85,7 +98,8 @@ impl Containers {
         if cgroup & !OTHER_HIERARCHY <= 1 || (self.hybrid && unified && found.is_none()) {
             return;
         }
-        if self.by_cgroup.len() >= MAX_CGROUPS {
+        if self.by_cgroup.len() >= MAX_CGROUPS && !self.by_cgroup.contains_key(&cgroup) {
+            self.evicted += self.by_cgroup.len() as u64;
             self.by_cgroup.clear();
             if let Some(sides) = &mut self.sides {
                 sides.forget();
@@ -142,6 +156,21 @@ mod tests {
         assert_eq!(containers.known(7), Some(None));
         assert_eq!(containers.learn(1, b"/"), None);
         assert_eq!(containers.known(1), None);
+    }
+
+    #[test]
+    fn however_many_come_and_go_a_bounded_number_is_known_and_the_rest_is_counted() {
+        let mut containers = Containers::default();
+        let most = MAX_CGROUPS as u64;
+        for number in 2..2 + 2 * most {
+            let path = format!("/docker/{number:064x}");
+            let found = containers.learn(number, path.as_bytes()).unwrap();
+            assert_eq!(*found.id, path[8..]);
+            assert!(containers.remembered() as u64 <= most && containers.by_id.len() as u64 <= most + 1);
+        }
+        // One that is known already needs no room.
+        containers.learn(1 + 2 * most, format!("/docker/{:064x}", 1 + 2 * most).as_bytes());
+        assert_eq!((containers.evicted(), containers.remembered() as u64), (most, most));
     }
 
     #[test]

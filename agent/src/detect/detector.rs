@@ -270,6 +270,8 @@ impl Detector {
         losses.process_evictions.store(table.evicted, Relaxed);
         losses.processes_unknown.store(table.unknown, Relaxed);
         losses.processes.store(table.processes as u64, Relaxed);
+        losses.cgroups.store(self.containers.remembered() as u64, Relaxed);
+        losses.cgroup_evictions.store(self.containers.evicted(), Relaxed);
         losses.held.store(self.hold.len() as u64, Relaxed);
     }
 

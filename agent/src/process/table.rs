@@ -15,6 +15,8 @@ use std::{
 pub const EXITED_KEPT: Duration = Duration::from_secs(10);
 /// Most processes kept that have exited; under a storm of short ones the oldest go sooner (and are counted).
 const MAX_EXITED: usize = 16_384;
+/// So many more are forgotten at once, since their children have to be looked for.
+const EXITED_AT_ONCE: usize = 1024;
 /// Most processes in all: Linux' own default bound on 64 bits is 4 million, but no node that we know runs this many.
 const MAX_PROCESSES: usize = 262_144;
 /// Longest ancestry that is walked.
@@ -321,6 +323,10 @@ impl Table {
     /// A process has ended.
     pub fn exit(&mut self, header: &Header) {
         self.ended(Key::new(header.pid, header.start_time), header.time);
+        // In a storm more end between two sweeps than should be kept.
+        if self.exited.len() >= MAX_EXITED + EXITED_AT_ONCE {
+            self.sweep(header.time);
+        }
     }
 
     fn ended(&mut self, key: Key, time: u64) {

@@ -47,6 +47,11 @@ impl Answers for Pages {
                 losses.process_evictions.load(Relaxed),
             ),
             (
+                "eyas_cgroup_evictions",
+                "Control groups forgotten to make room, and learned again when their processes act",
+                losses.cgroup_evictions.load(Relaxed),
+            ),
+            (
                 "eyas_processes_unknown",
                 "Processes that acted and could not be found",
                 losses.processes_unknown.load(Relaxed),
@@ -76,6 +81,7 @@ impl Answers for Pages {
             ),
             ("eyas_agent_resident_bytes", "Resident memory of the agent", cost.resident as f64),
             ("eyas_processes", "Processes in the table", losses.processes.load(Relaxed) as f64),
+            ("eyas_cgroups", "Control groups whose container is known", losses.cgroups.load(Relaxed) as f64),
             (
                 "eyas_shed_level",
                 "What is left out to keep to the budget: 0 nothing, 1 Debug, 2 Informational, 3 Notice",

@@ -18,7 +18,10 @@ use crate::{
 use crds::node_agent::{FailingRule, NodeAgentStatus};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
+};
 use tokio::sync::watch;
 use window::Window;
 
@@ -84,6 +87,10 @@ pub struct Losses {
     pub processes_unknown: AtomicU64,
     /// Processes in the table (a gauge).
     pub processes: AtomicU64,
+    /// Control groups whose container is known (a gauge).
+    pub cgroups: AtomicU64,
+    /// Control groups forgotten to make room; they are learned again when their processes act.
+    pub cgroup_evictions: AtomicU64,
     /// Events that wait for their pod's metadata (a gauge).
     pub held: AtomicU64,
 }
@@ -108,6 +115,8 @@ struct Inner {
     state: Mutex<State>,
     losses: Losses,
     changed: watch::Sender<u64>,
+    /// Rates go by a clock that nobody sets.
+    begun: Instant,
 }
 
 /// See the module. Cheap to clone.
@@ -117,7 +126,8 @@ pub struct Handle(Arc<Inner>);
 impl Default for Handle {
     fn default() -> Self {
         let state = State { started: Some(Timestamp::now()), ..State::default() };
-        Self(Arc::new(Inner { state: state.into(), losses: Losses::default(), changed: watch::Sender::new(0) }))
+        let (losses, changed) = (Losses::default(), watch::Sender::new(0));
+        Self(Arc::new(Inner { state: state.into(), losses, changed, begun: Instant::now() }))
     }
 }
 
@@ -165,7 +175,8 @@ impl Handle {
         let mut state = self.0.state.lock();
         let seen: u64 = counters.iter().map(|c| c.seen).sum();
         let lost: u64 = counters.iter().map(|c| c.shed + c.dropped).sum();
-        state.window.push(now.as_millisecond(), seen, lost);
+        let since_start = i64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+        state.window.push(since_start, seen, lost);
         state.hooks = hooks;
         state.counters = counters;
         let before = state.conditions.clone();

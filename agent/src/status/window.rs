@@ -24,7 +24,7 @@ pub(super) struct Rates {
 }
 
 impl Window {
-    /// Adds totals at a time in milliseconds. The oldest sample kept is the last one that is a whole window old.
+    /// Adds totals at a time in milliseconds of a clock that only goes forward. The oldest sample kept is the last one that is a whole window old.
     pub fn push(&mut self, now: i64, seen: u64, lost: u64) {
         self.samples.push_back((now, seen, lost));
         while self.samples.len() > MAX_SAMPLES || self.samples.get(1).is_some_and(|(t, ..)| now - t >= SPAN) {

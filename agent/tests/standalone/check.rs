@@ -19,7 +19,7 @@ fn missing(report: &Value) -> Vec<&str> {
 
 #[test]
 fn with_all_rights_every_hook_is_loaded_and_has_fired() {
-    let (code, report) = check(&[], binary());
+    let (code, report) = check(&[], &binary());
     if !missing(&report).is_empty() {
         println!("skipped: this machine lacks {:?}", missing(&report));
         return;
@@ -69,7 +69,7 @@ fn in_another_pid_namespace_it_says_that_canaries_cannot_come_back() {
         println!("skipped: no pid namespace can be made here");
         return;
     }
-    let (code, report) = check(&unshare, binary());
+    let (code, report) = check(&unshare, &binary());
     assert_eq!(code, Some(1), "{report}");
     assert_eq!(missing(&report), ["initial pid namespace"]);
     let open = report["hooks"].as_array().unwrap().iter().find(|h| h["hook"] == "open").unwrap();

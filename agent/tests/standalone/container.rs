@@ -15,7 +15,7 @@ pub struct Container {
 
 impl Container {
     pub fn new(number: usize) -> Option<Self> {
-        let whole = format!("{:012x}{:052x}", u64::from(std::process::id()) << 12 | number as u64, number);
+        let whole = format!("{:012x}{:052x}", u64::from(std::process::id()) << 24 | number as u64, number);
         let mut folders = Vec::new();
         for root in hierarchies() {
             let folder = root.join("docker").join(&whole);

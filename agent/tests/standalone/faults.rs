@@ -215,6 +215,20 @@ fn with_a_full_disk_it_goes_on_and_says_so() {
     assert!(status.success(), "{}", agent.log());
 }
 
+/// A process that does nothing but end, in the memory of its parent; false if there can be none.
+fn vfork_and_end() -> bool {
+    let pid: i64;
+    // SAFETY: the child goes on in this frame only to call _exit (60 of asm/unistd_64.h), before its parent does.
+    unsafe {
+        std::arch::asm!(
+            "syscall", "test rax, rax", "jnz 2f", "mov eax, 60", "xor edi, edi", "syscall", "2:",
+            inout("rax") libc::SYS_vfork => pid, out("rcx") _, out("r11") _, out("rdi") _,
+        );
+    }
+    // SAFETY: our child; no status is asked for.
+    pid > 0 && unsafe { libc::waitpid(pid as i32, std::ptr::null_mut(), 0) } == pid as i32
+}
+
 #[test]
 fn a_storm_of_processes_is_bounded_and_no_child_gets_a_wrong_parent() {
     const CHILDREN: u64 = 20_000;
@@ -238,11 +252,16 @@ fn a_storm_of_processes_is_bounded_and_no_child_gets_a_wrong_parent() {
     let begun = Instant::now();
     let mut storm = Command::new(&program).args(["-e", &script]).arg(scene.file()).spawn().unwrap();
     let (parent, mut most) = (storm.id(), 0);
+    // Meanwhile as many that only end, faster than perl forks.
+    let short = std::thread::spawn(|| {
+        let begun = Instant::now();
+        (0..CHILDREN).all(|_| vfork_and_end()).then(|| begun.elapsed())
+    });
     while storm.try_wait().unwrap().is_none() {
         most = most.max(agent.metric("eyas_processes"));
         std::thread::sleep(Duration::from_millis(100));
     }
-    let took = begun.elapsed();
+    let (took, short) = (begun.elapsed(), short.join().unwrap());
     assert!(storm.wait().unwrap().success());
     agent.until("every child's match", |a| (a.metric(MATCHES) + a.metric(LOST) >= CHILDREN).then_some(()));
     adds_up(&mut agent);
@@ -251,8 +270,13 @@ fn a_storm_of_processes_is_bounded_and_no_child_gets_a_wrong_parent() {
     println!("{CHILDREN} processes in {took:?}: at most {most} in the table, {evicted} evicted, {lost} opens lost");
     // 16,384 that have ended, and those that run.
     assert!(most < 16_384 + 4_000, "{most} processes in the table");
-    if took < Duration::from_secs(9) {
+    // Half a second and more of that time is for the agent, which looks every second.
+    if short.is_some_and(|took| took < Duration::from_secs(8)) {
         assert!(evicted > 0, "more have ended within 10 s than are kept");
+    } else {
+        println!(
+            "no evictions are asked for: this machine is too slow for more to end within 10 s than are kept ({short:?})"
+        );
     }
     let (_, _, alerts) = agent.stop();
     assert_eq!(alerts.iter().map(count).sum::<u64>() + lost, CHILDREN);
