@@ -18,7 +18,7 @@ run: ## watch this machine with the default rules (ARGS="-o json" and so on)
 test: ## every test, down to real pods on the live kernel
 	@scripts/test.sh $(ARGS)
 
-test-kernels: ## every hook on this kernel, and on 6.1 and 6.12 in QEMU (ARGS="host 6.1")
+test-kernels: ## every hook and default rule on this kernel, and on 6.1 and 6.12 in QEMU (ARGS="host 6.1"; "--short 6.1" is quicker)
 	@scripts/test-kernels.sh $(ARGS)
 
 test-long: ## minutes of fuzzing, a million cases of plan against plain evaluation, floods of the release agent (FUZZ_SECONDS, EYAS_CASES)

@@ -1,5 +1,5 @@
 //! The default rules as they are in the binary: each is set off by the command in its annotation, on the running kernel, in a
-//! control group that is named as a container's is.
+//! control group that is named as a container's is. Each outcome is a row on stdout, which scripts/test-kernels.sh puts side by side.
 use super::{
     agent::{Agent, PATIENCE, Scene},
     container::Container,
@@ -80,6 +80,16 @@ fn each_default_rule_fires_on_its_trigger() {
             missing.remove(id);
         }
         seen.push(alert);
+    }
+    for rule in &rules {
+        let told = if NEED_A_RUNTIME.contains(&rule.file) {
+            "needs a container runtime: e2e has it"
+        } else if containers.iter().any(|(id, (_, r))| r.file == rule.file && missing.contains(id.as_str())) {
+            "did not fire"
+        } else {
+            "fired"
+        };
+        println!("row\trule\t{}\t{told}", rule.file);
     }
     let silent: Vec<&str> = missing.iter().map(|id| containers[*id].1.file).collect();
     let (_, _, rest) = agent.stop();
