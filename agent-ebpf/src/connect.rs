@@ -37,7 +37,7 @@ pub fn connect(this: &mut Event, call: &Call) -> Option<()> {
         (*body).fd = fd;
     }
     let ends = unsafe { &raw mut (*body).ends };
-    let (address, len) = used::or_given(s, used::address(call.pid_tgid as u32, this.force), (address, len));
+    let (address, len) = used::address(s, call.pid_tgid as u32, this.force, (address, len));
     let path_len = socket::given(s, AS_USED, ends, address, len);
     unsafe { (*body).path_len = path_len };
     let sk = file::sock(file::by_fd(call.task, fd));

@@ -159,7 +159,7 @@ fn begin(s: *mut Scratch, file: Ptr, used: *const KeptFile) -> bool {
         path::begin(s, path::of_file(file));
         return true;
     }
-    used::sure(s, true);
+    used::sure(s);
     // SAFETY: a map value.
     let used = unsafe { &*used };
     if used.file != file as u64 {
@@ -192,8 +192,7 @@ fn resolved(s: *mut Scratch, body: *mut OpenBody, file: Ptr) {
 /// What was asked for; the directory that a relative path starts from, for walking.
 #[inline(always)]
 fn unresolved(s: *mut Scratch, this: &Event, body: *mut OpenBody, call: &Call, arguments: &Arguments) {
-    let kept = used::paths(call.pid_tgid as u32, this.force);
-    let [path, _] = used::texts_or_given(s, kept, [arguments.path, core::ptr::null()]);
+    let [path, _] = used::names(s, call.pid_tgid as u32, this.force, [arguments.path, core::ptr::null()]);
     let path_len = scratch::append_str(s, AS_USED, path, PATH_MAX);
     // SAFETY: `body` points into the scratch.
     unsafe {
@@ -203,7 +202,7 @@ fn unresolved(s: *mut Scratch, this: &Event, body: *mut OpenBody, call: &Call, a
         (*body).info = 0;
         (*body).path_len = path_len;
     }
-    if scratch::read::<u8>(s, AS_USED, path, 0) == b'/' {
+    if scratch::first_of_last(s, path_len) == b'/' {
         set!(s, walk, NOWHERE);
         return;
     }

@@ -58,7 +58,7 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     let tid = call.pid_tgid as u32;
     let dirfd = |n: u8| argument(body, n);
     let asked = [argument(body, recipe.path) as Ptr, argument(body, recipe.path2) as Ptr];
-    let [name, name2] = used::texts_or_given(s, used::paths(tid, this.force), asked);
+    let [name, name2] = used::names(s, tid, this.force, asked);
     let (path, base) = given(s, AS_USED, call.task, name, recipe.dir, dirfd(recipe.dir));
     let (path2, base2) = given(s, AS_USED, call.task, name2, recipe.dir2, dirfd(recipe.dir2));
     let text = text(s, body, recipe);
@@ -72,7 +72,7 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     let unix = if address.is_null() {
         0
     } else {
-        let (address, len) = used::or_given(s, used::address(tid, this.force), (address, address_len));
+        let (address, len) = used::address(s, tid, this.force, (address, address_len));
         address_given(s, AS_USED, body, address, len)
     };
     let has_fd = if recipe.fd == RESULT { call.ret >= 0 } else { recipe.fd != NONE };
@@ -136,7 +136,7 @@ pub fn given(s: *mut Scratch, space: u8, task: Ptr, text: Ptr, dir: u8, dirfd: u
         return (0, 0);
     }
     let len = scratch::append_str(s, space, text, PATH_MAX);
-    if dir == AS_IS || len != 0 && scratch::read::<u8>(s, space, text, 0) == b'/' {
+    if dir == AS_IS || scratch::first_of_last(s, len) == b'/' {
         return (len, 0);
     }
     let start = if dir == NONE || dirfd as u32 == AT_FDCWD {

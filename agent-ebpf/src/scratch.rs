@@ -17,6 +17,8 @@ pub const PATH_END: u64 = 4096;
 const PATH_MASK: u64 = PATH_END - 1;
 /// Longest string that is appended.
 pub const PATH_MAX: u64 = PATH_END - 1;
+/// `sizeof(struct sockaddr_storage)`: no address is longer.
+const ADDRESS: usize = 128;
 /// A path component is at most this long (NAME_MAX).
 pub const NAME_MASK: u64 = 0xff;
 
@@ -50,8 +52,14 @@ pub struct Scratch {
     pub walk: u64,
     /// Flags for the header.
     pub flags: u64,
+    /// A socket address that was given to a call, with zeroes behind it.
+    pub address: [u64; ADDRESS / 8],
     /// The file of the standard stream before.
     pub stream: Ptr,
+    /// The names of a call, or its socket address: where they lie.
+    pub names: [Ptr; 2],
+    /// Length of the address.
+    pub names_len: u64,
     /// Not 0: what is [`AS_USED`] lies in the kernel.
     pub in_kernel: u64,
     /// The inode and the `f_mode` of a file that is no longer behind its descriptor, else null.
@@ -74,9 +82,9 @@ static IO_URING_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1,
 
 /// Reads a member of the scratch.
 macro_rules! get {
-    ($s:expr, $f:ident) => {
+    ($s:expr, $f:ident $([$n:literal])?) => {
         // SAFETY: the scratch is a map value that the verifier checks each access to.
-        unsafe { core::ptr::read_volatile(&raw const (*$s).$f) }
+        unsafe { core::ptr::read_volatile(&raw const (*$s).$f $([$n])?) }
     };
 }
 /// Writes a member of the scratch.
@@ -217,10 +225,34 @@ fn is_user(s: *mut Scratch, space: u8) -> bool {
     }
 }
 
-/// A `T` at `base + offset` in that space; zero when it cannot be read.
+/// Copies a socket address of `len` bytes to the scratch.
 #[inline(always)]
-pub fn read<T: Copy>(s: *mut Scratch, space: u8, base: Ptr, offset: usize) -> T {
-    if is_user(s, space) { kernel::read_user(base, offset) } else { kernel::read(base, offset) }
+pub fn take_address(s: *mut Scratch, space: u8, from: Ptr, len: u64) {
+    for word in 0..ADDRESS / 8 {
+        // SAFETY: there are so many; volatile, or it becomes a call to memset.
+        unsafe { (&raw mut (*s).address).cast::<u64>().add(word).write_volatile(0) };
+    }
+    let n = if len > ADDRESS as u64 { ADDRESS as u64 } else { len };
+    // SAFETY: there is room for ADDRESS bytes.
+    unsafe {
+        let to = (&raw mut (*s).address).cast();
+        if is_user(s, space) {
+            generated::bpf_probe_read_user(to, n as u32, from.cast());
+        } else {
+            generated::bpf_probe_read_kernel(to, n as u32, from.cast());
+        }
+    }
+}
+
+/// The first byte of the part of `n` bytes that was appended last; 0: there is none.
+#[inline(always)]
+pub fn first_of_last(s: *mut Scratch, n: u16) -> u8 {
+    let at = get!(s, len).wrapping_sub(n as u64);
+    if n == 0 {
+        return 0;
+    }
+    // SAFETY: masked, so inside of `out`; a part begins no further back.
+    unsafe { (&raw const (*s).out).cast::<u8>().add((at & BEGIN_MASK) as usize).read_volatile() }
 }
 
 /// Appends `len` bytes of the user space of the current task, or of the kernel's; 0 when they cannot be read.

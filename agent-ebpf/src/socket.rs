@@ -1,7 +1,7 @@
 //! The ends of a socket: as a call was given them, and as the kernel has them.
 use crate::{
     kernel::{self, Ptr},
-    scratch::{self, Scratch},
+    scratch::{self, KERNEL, Scratch},
 };
 use agent_abi::record::Ends;
 
@@ -33,25 +33,27 @@ pub fn is_v4(family: u16) -> bool {
 /// memory. Of a unix socket the length of its path, which is appended to the record. `ends` points into the scratch.
 #[inline(always)]
 pub fn given(s: *mut Scratch, space: u8, ends: *mut Ends, address: Ptr, len: u64) -> u16 {
-    let family: u16 = scratch::read(s, space, address, 0);
+    scratch::take_address(s, space, address, len);
+    let [first, second, third] = [get!(s, address[0]), get!(s, address[1]), get!(s, address[2])];
+    // Family, port, IPv4 address.
+    let family = first as u16;
     // SAFETY: `ends` points into the scratch.
     unsafe {
         (*ends).family = family;
         if family == AF_INET && len >= 8 {
-            (*ends).port = scratch::read::<u16>(s, space, address, 2).swap_bytes();
-            let v4: [u8; 4] = scratch::read(s, space, address, 4);
-            (&raw mut (*ends).addr).cast::<[u8; 4]>().write(v4);
+            (*ends).port = ((first >> 16) as u16).swap_bytes();
+            (&raw mut (*ends).addr).cast::<u32>().write((first >> 32) as u32);
         } else if family == AF_INET6 && len >= 24 {
-            (*ends).port = scratch::read::<u16>(s, space, address, 2).swap_bytes();
-            (*ends).addr = scratch::read(s, space, address, 8);
+            (*ends).port = ((first >> 16) as u16).swap_bytes();
+            (&raw mut (*ends).addr).cast::<[u64; 2]>().write([second, third]);
         } else if family == AF_UNIX && len > 2 {
             let n = if len - 2 > SUN_PATH { SUN_PATH } else { len - 2 };
-            let path = address.wrapping_add(2);
+            let path = (&raw const (*s).address).cast::<u8>().add(2);
             // A pathname ends at its NUL, an abstract name (NUL first) at the given length.
-            return if scratch::read::<u8>(s, space, path, 0) == 0 {
-                scratch::append(s, space, path, n)
+            return if first >> 16 & 0xff == 0 {
+                scratch::append(s, KERNEL, path, n)
             } else {
-                scratch::append_str(s, space, path, n)
+                scratch::append_str(s, KERNEL, path, n)
             };
         }
     }

@@ -211,72 +211,73 @@ fn is_on() -> bool {
     setting!(features) & feature::USED != 0
 }
 
-/// The names that the kernel used in the call that thread `tid` ends, each with its NUL; null: not known.
-#[inline(always)]
-pub fn paths(tid: u32, force: InForce) -> *const KeptPaths {
-    if !is_on() {
-        return core::ptr::null();
-    }
-    match PATHS.get_ptr(tid) {
-        // SAFETY: this thread's row.
-        Some(kept) if unsafe { (*kept).generation } == force.filter.generation => kept,
-        _ => core::ptr::null(),
-    }
-}
-
-/// The address that the kernel used in the call that thread `tid` ends, and its length; null: not known.
-#[inline(always)]
-pub fn address(tid: u32, force: InForce) -> (Ptr, u64) {
-    if !is_on() {
-        return (core::ptr::null(), 0);
-    }
-    match ADDRESSES.get_ptr(tid) {
-        // SAFETY: as above.
-        Some(kept) if unsafe { (*kept).generation } == force.filter.generation => unsafe {
-            ((&raw const (*kept).bytes).cast(), (*kept).len as u64 & 0xff)
-        },
-        _ => (core::ptr::null(), 0),
-    }
-}
-
-/// The address that the kernel used where it is known, else that which the caller gave; and its length. It lies [`AS_USED`].
+/// Puts the names that the kernel used in the call that thread `tid` ends in the place of those that the caller gave, where they are
+/// known. Names lie in the scratch before and after; the texts lie [`AS_USED`].
 ///
 /// [`AS_USED`]: scratch::AS_USED
 #[inline(always)]
-pub fn or_given(s: *mut Scratch, used: (Ptr, u64), given: (Ptr, u64)) -> (Ptr, u64) {
+pub fn names(s: *mut Scratch, tid: u32, force: InForce, given: [Ptr; 2]) -> [Ptr; 2] {
     if !is_on() {
         return given;
     }
-    let (address, len) = if sure(s, !used.0.is_null()) { used } else { given };
-    (scratch::forget(s, address as u64) as Ptr, scratch::forget(s, len))
+    set!(s, names[0], given[0]);
+    set!(s, names[1], given[1]);
+    look_up_names(s, tid, force.filter.generation);
+    // A call without a name has none: said once more, since the verifier knows it of what was given and not of what is read back.
+    let known = |given: Ptr, name: Ptr| if given.is_null() { given } else { name };
+    [known(given[0], get!(s, names[0])), known(given[1], get!(s, names[1]))]
 }
 
-/// The names that the kernel used where they are known, else those that the caller gave. They lie [`AS_USED`].
+/// A function of its own, so that the verifier's ways through it meet at its end.
+#[inline(never)]
+fn look_up_names(s: *mut Scratch, tid: u32, generation: u32) -> u64 {
+    set!(s, in_kernel, 0);
+    let Some(kept) = PATHS.get_ptr(tid) else { return 0 };
+    // SAFETY: this thread's row; only addresses are computed of the texts.
+    let (texts, of) = unsafe { ((&raw const (*kept).texts).cast::<u8>(), (*kept).generation) };
+    if of == generation {
+        set!(s, names[0], texts);
+        set!(s, names[1], texts.wrapping_add(TEXT as usize));
+        sure(s);
+    }
+    0
+}
+
+/// The address that the kernel used in the call that thread `tid` ends, where it is known, else that which the caller gave; and its
+/// length. It lies [`AS_USED`].
 ///
 /// [`AS_USED`]: scratch::AS_USED
 #[inline(always)]
-pub fn texts_or_given(s: *mut Scratch, used: *const KeptPaths, given: [Ptr; 2]) -> [Ptr; 2] {
+pub fn address(s: *mut Scratch, tid: u32, force: InForce, given: (Ptr, u64)) -> (Ptr, u64) {
     if !is_on() {
         return given;
     }
-    let [first, second] = if sure(s, !used.is_null()) {
-        // SAFETY: only addresses are computed.
-        let texts = unsafe { (&raw const (*used).texts).cast::<u8>() };
-        [texts, if given[1].is_null() { given[1] } else { texts.wrapping_add(TEXT as usize) }]
-    } else {
-        given
-    };
-    [scratch::forget(s, first as u64) as Ptr, scratch::forget(s, second as u64) as Ptr]
+    set!(s, names[0], given.0);
+    set!(s, names_len, given.1);
+    look_up_address(s, tid, force.filter.generation);
+    (get!(s, names[0]), get!(s, names_len))
 }
 
-/// Notes whether what is told is what the kernel used, which lies in its memory.
-#[inline(always)]
-pub fn sure(s: *mut Scratch, is_it: bool) -> bool {
-    set!(s, in_kernel, u64::from(is_it));
-    if is_it {
-        set!(s, flags, get!(s, flags) | USED as u64);
+/// As [`look_up_names`].
+#[inline(never)]
+fn look_up_address(s: *mut Scratch, tid: u32, generation: u32) -> u64 {
+    set!(s, in_kernel, 0);
+    let Some(kept) = ADDRESSES.get_ptr(tid) else { return 0 };
+    // SAFETY: this thread's row.
+    let (bytes, len, of) = unsafe { (&raw const (*kept).bytes, (*kept).len, (*kept).generation) };
+    if of == generation {
+        set!(s, names[0], bytes.cast());
+        set!(s, names_len, len as u64 & 0xff);
+        sure(s);
     }
-    is_it
+    0
+}
+
+/// Notes that what is told is what the kernel used, which lies in its memory.
+#[inline(always)]
+pub fn sure(s: *mut Scratch) {
+    set!(s, in_kernel, 1);
+    set!(s, flags, get!(s, flags) | USED as u64);
 }
 
 /// The file that thread `tid` has just opened; null: not known. Each is told once.
