@@ -260,4 +260,6 @@ pub mod feature {
     pub const EXCLUDE_OWN: u32 = 1 << 1;
     /// fentry and fexit programs are there that keep what the kernel used.
     pub const USED: u32 = 1 << 2;
+    /// The helper `bpf_loop` (Linux 5.17).
+    pub const LOOP: u32 = 1 << 3;
 }

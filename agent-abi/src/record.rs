@@ -231,7 +231,7 @@ pub const PATH_MAX: usize = 4095;
 /// Longest argument block in a record, in bytes. Longer ones keep their beginning.
 pub const ARGS_MAX: usize = 4096;
 /// Most arguments of an exec that failed.
-pub const FAILED_ARGS: usize = 32;
+pub const FAILED_ARGS: u32 = 32;
 /// Longest cgroup path in a record, in bytes; longer ones keep their end.
 pub const CGROUP_MAX: usize = 1024;
 /// Most path components that are walked.

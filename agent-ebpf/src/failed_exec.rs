@@ -53,18 +53,17 @@ fn arguments(s: *mut Scratch, argv: Ptr, compat: bool) -> u16 {
     let begin = get!(s, len);
     set!(s, at, argv as u64);
     set!(s, walk, u64::from(compat));
-    for _ in 0..FAILED_ARGS {
-        if argument(s, begin + ARGS_MAX as u64) != 0 {
-            return (get!(s, len) - begin) as u16;
-        }
+    set!(s, added, begin + ARGS_MAX as u64);
+    if !rounds!(s, FAILED_ARGS, argument) {
+        scratch::truncated(s);
     }
-    scratch::truncated(s);
     (get!(s, len) - begin) as u16
 }
 
-/// The next argument; not 0 at the end. A function of its own for the same reason as `path::step`.
+/// The next argument; not 0 at the end.
 #[inline(never)]
-fn argument(s: *mut Scratch, end: u64) -> u64 {
+fn argument(s: *mut Scratch) -> u64 {
+    let end = get!(s, added);
     let at = get!(s, at) as Ptr;
     let text = if get!(s, walk) != 0 {
         set!(s, at, get!(s, at) + 4);

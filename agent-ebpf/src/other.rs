@@ -57,10 +57,12 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     unsafe { (*body).ret = call.ret as u64 };
     let tid = call.pid_tgid as u32;
     let dirfd = |n: u8| argument(body, n);
-    let asked = [argument(body, recipe.path) as Ptr, argument(body, recipe.path2) as Ptr];
-    let [name, name2] = used::names(s, tid, this.force, asked);
-    let (path, base) = given(s, AS_USED, call.task, name, recipe.dir, dirfd(recipe.dir));
-    let (path2, base2) = given(s, AS_USED, call.task, name2, recipe.dir2, dirfd(recipe.dir2));
+    let name = |n: u8| argument(body, n) as Ptr;
+    used::names(s, tid, this.force);
+    let first = used::first(s, name(recipe.path));
+    let (path, base) = given(s, AS_USED, call.task, first, recipe.dir, dirfd(recipe.dir));
+    let second = used::second(s, name(recipe.path2));
+    let (path2, base2) = given(s, AS_USED, call.task, second, recipe.dir2, dirfd(recipe.dir2));
     let text = text(s, body, recipe);
     unsafe {
         (*body).path_len = path;

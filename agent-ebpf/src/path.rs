@@ -7,7 +7,7 @@ use agent_abi::record::{CGROUP_MAX, COMPONENTS_MAX};
 use aya_ebpf::helpers::generated;
 
 /// Most components of a cgroup's path.
-const CGROUP_COMPONENTS: usize = 16;
+const CGROUP_COMPONENTS: u32 = 16;
 
 /// `struct path`: its two members, in this order on all kernels.
 #[derive(Clone, Copy)]
@@ -51,16 +51,12 @@ pub fn begin(s: *mut Scratch, path: Path) {
 /// From where the walk is to the root; notes the dentries that it comes by.
 #[inline(always)]
 pub fn climb(s: *mut Scratch) {
-    for _ in 0..COMPONENTS_MAX {
-        if step(s) != 0 {
-            return;
-        }
+    if !rounds!(s, COMPONENTS_MAX as u32, step) {
+        scratch::truncated(s);
     }
-    scratch::truncated(s);
 }
 
-/// One component, or one mount, up; not 0 at the end. A function of its own, so that the verifier sees one way out of each round
-/// of the loop, and not the product of all.
+/// One component, or one mount, up; not 0 at the end.
 #[inline(never)]
 fn step(s: *mut Scratch) -> u64 {
     let dentry = get!(s, dentry);
@@ -90,18 +86,20 @@ pub fn build(s: *mut Scratch) {
         // The root itself.
         scratch::prepend(s, core::ptr::null(), 0);
     }
-    for n in 0..COMPONENTS_MAX as u64 {
-        if n >= depth || !add(s, n) {
-            return;
-        }
-    }
+    set!(s, added, 0);
+    let _ = rounds!(s, COMPONENTS_MAX as u32, add);
 }
 
-/// Puts the name of the n-th dentry in front.
-#[inline(always)]
-fn add(s: *mut Scratch, n: u64) -> bool {
+/// Puts the name of the next dentry in front; not 0 at the end.
+#[inline(never)]
+fn add(s: *mut Scratch) -> u64 {
+    let n = get!(s, added);
+    if n >= get!(s, depth) {
+        return 1;
+    }
+    set!(s, added, n + 1);
     let (len, name) = name(scratch::noted(s, n));
-    scratch::prepend(s, name, len as u64)
+    u64::from(!scratch::prepend(s, name, len as u64))
 }
 
 /// The path's first eight bytes, and the bits of those that are known, from its first component alone; None when there is no
@@ -214,29 +212,33 @@ pub fn walk_cgroup(s: *mut Scratch, task: Ptr) -> u64 {
     let node = if member!(Ptr, node, kn_parent).is_null() { kernel::subsystem_cgroup_node(css_set) } else { node };
     set!(s, dentry, node);
     set!(s, at, PATH_END);
-    for _ in 0..CGROUP_COMPONENTS {
-        let node = get!(s, dentry);
-        let parent = member!(Ptr, node, kn_parent);
-        if parent.is_null() {
-            if get!(s, at) == PATH_END {
-                scratch::prepend(s, core::ptr::null(), 0);
-            }
-            return 0;
-        }
-        let name = member!(Ptr, node, kn_name);
-        // SAFETY: the window has room for the size given.
-        let ret = unsafe {
-            generated::bpf_probe_read_kernel_str((&raw mut (*s).window).cast(), NAME_MASK as u32 + 1, name.cast())
-        };
-        if ret <= 0
-            || PATH_END - get!(s, at) + ret as u64 > CGROUP_MAX as u64
-            || !scratch::prepend(s, name, ret as u64 - 1)
-        {
-            scratch::truncated(s);
-            return 0;
-        }
-        set!(s, dentry, parent);
+    if !rounds!(s, CGROUP_COMPONENTS, cgroup_step) {
+        scratch::truncated(s);
     }
-    scratch::truncated(s);
+    0
+}
+
+/// Puts one name in front; not 0 at the end.
+#[inline(never)]
+fn cgroup_step(s: *mut Scratch) -> u64 {
+    let node = get!(s, dentry);
+    let parent = member!(Ptr, node, kn_parent);
+    if parent.is_null() {
+        if get!(s, at) == PATH_END {
+            scratch::prepend(s, core::ptr::null(), 0);
+        }
+        return 1;
+    }
+    let name = member!(Ptr, node, kn_name);
+    // SAFETY: the window has room for the size given.
+    let ret = unsafe {
+        generated::bpf_probe_read_kernel_str((&raw mut (*s).window).cast(), NAME_MASK as u32 + 1, name.cast())
+    };
+    if ret <= 0 || PATH_END - get!(s, at) + ret as u64 > CGROUP_MAX as u64 || !scratch::prepend(s, name, ret as u64 - 1)
+    {
+        scratch::truncated(s);
+        return 1;
+    }
+    set!(s, dentry, parent);
     0
 }

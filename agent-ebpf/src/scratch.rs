@@ -48,6 +48,8 @@ pub struct Scratch {
     /// Walks: the dentries that it came by, the last component's first, and how many.
     pub dentries: [Ptr; COMPONENTS_MAX],
     pub depth: u64,
+    /// Walks: how many of those are in the path already.
+    pub added: u64,
     /// Walks: what for.
     pub walk: u64,
     /// Flags for the header.
@@ -65,6 +67,8 @@ pub struct Scratch {
     /// The inode and the `f_mode` of a file that is no longer behind its descriptor, else null.
     pub inode: Ptr,
     pub mode: u64,
+    /// What the last of the rounds of a loop returned.
+    pub ended: u64,
     /// See [`forget`].
     pub forgotten: u64,
     /// What is looked up among the literals.
@@ -154,6 +158,41 @@ pub fn parts<T>(s: *mut Scratch) -> (*mut RecordHeader, *mut T) {
 fn begin(s: *mut Scratch, fixed: usize) {
     set!(s, len, fixed as u64);
     set!(s, flags, 0);
+}
+
+/// Calls `$round(s)` up to `$most` times, until it returns other than 0; whether it did. What the rounds tell each other lies in the
+/// scratch.
+///
+/// By `bpf_loop` where there is one (Linux 5.17): its verifier goes through one round, and not through all of each loop each time.
+/// `$round` is a function of its own, so that an older one sees one way out of each round, and not the product of all.
+macro_rules! rounds {
+    ($s:expr, $most:expr, $round:path) => {{
+        #[inline(never)]
+        extern "C" fn once(_: u64, context: *mut *mut $crate::scratch::Scratch) -> i64 {
+            // SAFETY: the context is the variable below.
+            let s = unsafe { *context };
+            let ended = $round(s);
+            set!(s, ended, ended);
+            ended as i64
+        }
+        let mut s: *mut $crate::scratch::Scratch = $s;
+        set!(s, ended, 0);
+        if setting!(features) & agent_abi::map::feature::LOOP != 0 {
+            // SAFETY: a function that takes a number and the context, which is on the stack, as the helper wants it.
+            unsafe {
+                aya_ebpf::helpers::generated::bpf_loop($most, once as *mut _, (&raw mut s).cast(), 0);
+            }
+        } else {
+            for _ in 0..$most {
+                let ended = $round(s);
+                set!(s, ended, ended);
+                if ended != 0 {
+                    break;
+                }
+            }
+        }
+        get!(s, ended) != 0
+    }};
 }
 
 /// The value, of which the verifier no longer knows anything: ways through the program that differ in it alone are one from here on.

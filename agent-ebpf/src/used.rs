@@ -211,21 +211,26 @@ fn is_on() -> bool {
     setting!(features) & feature::USED != 0
 }
 
-/// Puts the names that the kernel used in the call that thread `tid` ends in the place of those that the caller gave, where they are
-/// known. Names lie in the scratch before and after; the texts lie [`AS_USED`].
+/// Looks up the names that the kernel used in the call that thread `tid` ends, for [`first`] and [`second`]. They lie [`AS_USED`].
 ///
 /// [`AS_USED`]: scratch::AS_USED
 #[inline(always)]
-pub fn names(s: *mut Scratch, tid: u32, force: InForce, given: [Ptr; 2]) -> [Ptr; 2] {
-    if !is_on() {
-        return given;
+pub fn names(s: *mut Scratch, tid: u32, force: InForce) {
+    if is_on() {
+        look_up_names(s, tid, force.filter.generation);
     }
-    set!(s, names[0], given[0]);
-    set!(s, names[1], given[1]);
-    look_up_names(s, tid, force.filter.generation);
-    // A call without a name has none: said once more, since the verifier knows it of what was given and not of what is read back.
-    let known = |given: Ptr, name: Ptr| if given.is_null() { given } else { name };
-    [known(given[0], get!(s, names[0])), known(given[1], get!(s, names[1]))]
+}
+
+/// The first name that the kernel used where it is known, else the one that the caller gave; null where there is none.
+#[inline(always)]
+pub fn first(s: *mut Scratch, given: Ptr) -> Ptr {
+    if !is_on() || given.is_null() || get!(s, in_kernel) == 0 { given } else { get!(s, names[0]) }
+}
+
+/// The second one.
+#[inline(always)]
+pub fn second(s: *mut Scratch, given: Ptr) -> Ptr {
+    if !is_on() || given.is_null() || get!(s, in_kernel) == 0 { given } else { get!(s, names[1]) }
 }
 
 /// A function of its own, so that the verifier's ways through it meet at its end.

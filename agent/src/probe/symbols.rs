@@ -63,8 +63,9 @@ impl Kernel {
             return Err(ProbeError::MissingMembers(missing.join(", ")));
         }
         let (offsets, _) = Offsets::read(&bytes).ok_or_else(|| ProbeError::BadBtf("table of offsets".to_owned()))?;
-        let regs = btf.enumerator("bpf_func_id", "BPF_FUNC_task_pt_regs").is_some();
-        let features = if regs { feature::TASK_PT_REGS } else { 0 };
+        let helpers = [("BPF_FUNC_task_pt_regs", feature::TASK_PT_REGS), ("BPF_FUNC_loop", feature::LOOP)];
+        let has = |name| btf.enumerator("bpf_func_id", name).is_some();
+        let features = helpers.iter().filter(|(name, _)| has(name)).fold(0, |bits, (_, bit)| bits | bit);
         Ok(Self { offsets, features, keeps: Err("not tried".to_owned()), cgroup_subsys: subsystem(btf) })
     }
 }
