@@ -249,6 +249,24 @@ fn hooks_come_and_go_with_the_rules() {
 }
 
 #[test]
+fn a_rule_that_asks_for_every_hook_is_told() {
+    let Some(scene) = Scene::new("everyhook") else { return };
+    scene.write("a.yaml", &scene.open_rule("Opened"));
+    scene.write("b.yaml", &rule("all", "All", &format!("proc.name = {}", scene.nonce), "by %proc.name"));
+    let mut agent = scene.start(&[]);
+    agent.ready();
+    let status = agent.status();
+    assert_eq!(status["rules"]["everyHook"], serde_json::json!(["eyas-system/all"]));
+    assert!(
+        status["hooks"].as_array().unwrap().iter().all(|h| h["attached"] == true || h["backend"] == "none"),
+        "{status}"
+    );
+    std::fs::remove_file(scene.rules().join("b.yaml")).unwrap();
+    agent.armed_other_than(status["revision"].as_str().unwrap());
+    assert!(agent.status()["rules"].get("everyHook").is_none());
+}
+
+#[test]
 fn exceptions_suppress_and_are_counted() {
     let Some(scene) = Scene::new("except") else { return };
     scene.write("a.yaml", &scene.open_rule("Excepted"));

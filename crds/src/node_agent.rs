@@ -138,6 +138,7 @@ pub struct Blind {
 
 /// Rules on the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct AgentRules {
     /// How many are armed.
     pub armed: i32,
@@ -146,6 +147,9 @@ pub struct AgentRules {
     /// Which, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<FailingRule>,
+    /// Rules that name no event type and so ask for every hook, which makes all calls cost; at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub every_hook: Vec<String>,
 }
 
 /// A rule that this node could not arm.

@@ -3,13 +3,14 @@ use super::{ExceptionCounter, RuleCounter, TotalsHandle};
 use crate::probe::{KernelFilter, Lost, Tables};
 use arc_swap::ArcSwap;
 use engine::{
-    event::EventType,
+    event::{EventType, Hook},
     plan::{Plan, PlanError},
     priority::Priority,
     ruleset::{Rule, Ruleset},
     source::RuleState,
 };
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -72,6 +73,14 @@ impl Armed {
             classes: Arc::new(Tables::new(self.plan.kernel_filters(), priority)),
             threads: types.contains(EventType::Clone) || types.contains(EventType::Clone3),
         }
+    }
+
+    /// Rules that ask for every hook, `namespace/name`: they name no `evt.type`, and so make calls cost that nothing else needs.
+    #[must_use]
+    pub fn everywhere(&self) -> Vec<String> {
+        let of = |hook: &Hook| self.plan.rules_of(*hook).iter().copied().collect::<BTreeSet<usize>>();
+        let everywhere = Hook::ALL.iter().map(of).reduce(|all, more| &all & &more).unwrap_or_default();
+        everywhere.iter().filter_map(|rule| self.ruleset().rules.get(*rule)).map(|rule| rule.id.to_string()).collect()
     }
 
     /// Charges lost events to every rule that might have matched them: those of their class.

@@ -201,6 +201,7 @@ impl Armer {
             at: Timestamp::now(),
             rules,
             failing,
+            everywhere: self.store.newest().map(|armed| armed.everywhere()).unwrap_or_default(),
             took,
         };
         self.status.armed(armed, self.wanted.clone());

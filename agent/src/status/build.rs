@@ -165,6 +165,7 @@ fn rules(armed: &Armed) -> AgentRules {
         armed: count(armed.rules),
         failed: count(armed.failing.len()),
         failing: armed.failing.iter().take(MAX_FAILING).cloned().collect(),
+        every_hook: armed.everywhere.iter().take(MAX_FAILING).cloned().collect(),
     }
 }
 
@@ -218,6 +219,7 @@ mod tests {
             at: Timestamp::now(),
             rules: 3,
             failing: vec![],
+            everywhere: vec![],
             took: std::time::Duration::ZERO,
         }
     }

@@ -41,6 +41,8 @@ pub struct Armed {
     pub rules: usize,
     /// Rules that are not armed, or not in their newest form, with reasons.
     pub failing: Vec<FailingRule>,
+    /// Rules that ask for every hook.
+    pub everywhere: Vec<String>,
     /// From the update's arrival to armed.
     pub took: std::time::Duration,
 }

@@ -304,6 +304,7 @@ fn a_node_that_cannot_arm_it_is_named_with_its_reason() {
                 rule: "eyas-system/a".to_owned(),
                 reason: "hook open: no BTF".to_owned(),
             }],
+            every_hook: vec![],
         });
     }
     scene.index.apply(node("n2"));
