@@ -44,7 +44,7 @@ pub fn by_side(event: &mut Event, task: Ptr) {
     if event.classes & !(tests.sides[0] & tests.sides[1]) == 0 {
         return;
     }
-    let cgroup = kernel::cgroup();
+    let cgroup = event.cgroup;
     // SAFETY: the value is only read, and whole.
     let Some(side) = (unsafe { SIDES.get(cgroup) }).copied() else { return };
     // Several hierarchies may say different things: the host's mounts have to agree, where they are known. Where not, user space

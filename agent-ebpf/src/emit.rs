@@ -126,6 +126,8 @@ pub struct Event {
     /// The filter that it is judged by.
     pub force: InForce,
     hook: u8,
+    /// The current task's, as records have it.
+    pub cgroup: u64,
     /// Classes that may want it, as far as it has been looked at.
     pub classes: u64,
 }
@@ -149,7 +151,7 @@ impl Event {
         } else {
             u64::MAX
         };
-        Some(Self { counters, origin, force, hook, classes })
+        Some(Self { counters, origin, force, hook, cgroup: kernel::cgroup(), classes })
     }
 
     /// What the classes of its hook test.
@@ -193,7 +195,7 @@ impl Event {
             }
         }
         if waiting >= u64::from(setting!(share_at[0])) {
-            let (number, share) = (count_share(kernel::cgroup()), setting!(share));
+            let (number, share) = (count_share(self.cgroup), setting!(share));
             if waiting >= u64::from(setting!(share_at[1])) && number >= u64::from(share / SMALL_SHARE) {
                 self.dropped();
                 return true;
@@ -256,8 +258,8 @@ impl Event {
         unsafe {
             let uid_gid = generated::bpf_get_current_uid_gid();
             (*to).time = generated::bpf_ktime_get_boot_ns();
-            (*to).start_time = kernel::process_start(task);
-            (*to).cgroup = kernel::cgroup();
+            (*to).start_time = kernel::process_key(task).1;
+            (*to).cgroup = self.cgroup;
             (*to).classes = self.classes;
             (*to).pid = (pid_tgid >> 32) as u32;
             (*to).tid = pid_tgid as u32;

@@ -38,6 +38,7 @@ fn try_exec(ctx: &BtfTracePointContext) -> Option<()> {
         return None;
     }
     let mut this = Event::seen(hook::EXEC, event_type(bprm), force, origin)?;
+    let files = kernel::files(task);
     let Some(s) = scratch::exec(FIXED) else {
         this.dropped();
         return None;
@@ -48,7 +49,7 @@ fn try_exec(ctx: &BtfTracePointContext) -> Option<()> {
     executable(s, body, member!(Ptr, bprm, bprm_file));
     classes::by_side(&mut this, task);
     this.classes = scratch::forget(s, this.classes);
-    variable(&mut this, s, body, task, bprm);
+    variable(&mut this, s, body, task, files, bprm);
     let flags = get!(s, flags) as u16;
     this.header(header, task, pid_tgid, event_type(bprm), flags);
     this.submit(header.cast(), scratch::len(s), flags);
@@ -160,7 +161,7 @@ macro_rules! note {
 
 /// The variable parts, in their order.
 #[inline(always)]
-fn variable(this: &mut Event, s: *mut Scratch, body: *mut ExecBody, task: Ptr, bprm: Ptr) {
+fn variable(this: &mut Event, s: *mut Scratch, body: *mut ExecBody, task: Ptr, files: Ptr, bprm: Ptr) {
     path::walk_cgroup(s, task);
     note!(body, cgroup_len, scratch::append_path(s));
     path::walk(s, path::of_file(member!(Ptr, bprm, bprm_file)));
@@ -173,19 +174,19 @@ fn variable(this: &mut Event, s: *mut Scratch, body: *mut ExecBody, task: Ptr, b
     note!(body, cwd_len, scratch::append_path(s));
     note!(body, file_len, scratch::append_str(s, KERNEL, member!(Ptr, bprm, bprm_filename), PATH_MAX));
     set!(s, stream, core::ptr::null());
-    stream::<0>(s, body, task);
-    stream::<1>(s, body, task);
-    stream::<2>(s, body, task);
+    stream::<0>(s, body, files);
+    stream::<1>(s, body, files);
+    stream::<2>(s, body, files);
 }
 
 /// Descriptor 0, 1 or 2 (those that close at an exec are gone by now); appends its path unless it is a socket. A function of its own, as
 /// `path::step`; which file the one before is stands in the scratch.
 #[inline(never)]
-fn stream<const N: usize>(s: *mut Scratch, body: *mut ExecBody, task: Ptr) -> u64 {
+fn stream<const N: usize>(s: *mut Scratch, body: *mut ExecBody, files: Ptr) -> u64 {
     // SAFETY: `body` points into the scratch, here and below; there are three.
     let stream = unsafe { (&raw mut (*body).streams).cast::<Stream>().add(N) };
     scratch::clear(stream);
-    let file = file::by_fd(task, N as u32);
+    let file = file::by_fd(files, N as u32);
     let before = get!(s, stream);
     set!(s, stream, file);
     if file.is_null() {

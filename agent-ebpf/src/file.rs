@@ -11,10 +11,9 @@ const OVERLAY_MAGIC: u64 = 0x794c_7630;
 const S_IFMT: u16 = 0o170_000;
 const S_IFSOCK: u16 = 0o140_000;
 
-/// The file behind descriptor `fd` of a task that the verifier knows; null when there is none.
+/// The file behind descriptor `fd` in a task's `files` (see [`kernel::files`]); null when there is none.
 #[inline(always)]
-pub fn by_fd(task: Ptr, fd: u32) -> Ptr {
-    let files = load!(Ptr, task, task_files);
+pub fn by_fd(files: Ptr, fd: u32) -> Ptr {
     let fdt = load!(Ptr, files, files_fdt);
     if fd >= load!(u32, fdt, fdt_max_fds) {
         return core::ptr::null();

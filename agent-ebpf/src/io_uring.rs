@@ -56,7 +56,8 @@ fn try_submit(req: Ptr, event_type: u8) -> Option<()> {
     let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
     let origin = emit::origin(pid_tgid)?;
     let mut this = Event::seen(hook, event_type, force, origin)?;
-    let request = Request { req, task: kernel::current(), pid_tgid, event_type };
+    let task = kernel::current();
+    let request = Request { req, task, files: kernel::files(task), pid_tgid, event_type };
     classes::by_side(&mut this, request.task);
     if this.is_unwanted() {
         return None;
@@ -73,6 +74,8 @@ struct Request {
     /// `struct io_kiocb`, which begins with what its operation was given.
     req: Ptr,
     task: Ptr,
+    /// The task's open files.
+    files: Ptr,
     pid_tgid: u64,
     event_type: u8,
 }
@@ -116,7 +119,7 @@ fn open(this: &mut Event, request: &Request) -> Option<()> {
     let dirfd = member!(u32, request.req, io_open_dfd);
     let text = request.text(off!(io_open_filename));
     let path_len = scratch::append_str(s, KERNEL, text, PATH_MAX);
-    let base_len = if kernel::read::<u8>(text, 0) == b'/' { 0 } else { base(s, request.task, dirfd) };
+    let base_len = if kernel::read::<u8>(text, 0) == b'/' { 0 } else { base(s, [request.task, request.files], dirfd) };
     // SAFETY: `body` points into the scratch.
     unsafe {
         (*body).ino = 0;
@@ -137,8 +140,8 @@ fn open(this: &mut Event, request: &Request) -> Option<()> {
 
 /// Appends the directory that a relative path starts from.
 #[inline(always)]
-fn base(s: *mut Scratch, task: Ptr, dirfd: u32) -> u16 {
-    let start = if dirfd == open::AT_FDCWD { path::of_cwd(task) } else { path::of_file(file::by_fd(task, dirfd)) };
+fn base(s: *mut Scratch, [task, files]: [Ptr; 2], dirfd: u32) -> u16 {
+    let start = if dirfd == open::AT_FDCWD { path::of_cwd(task) } else { path::of_file(file::by_fd(files, dirfd)) };
     path::walk(s, start);
     scratch::append_path(s)
 }
@@ -169,7 +172,7 @@ fn connect(this: &mut Event, request: &Request) -> Option<()> {
         (*body).path_len = path_len;
     }
     if let Some(fd) = fd {
-        let sk = file::sock(file::by_fd(request.task, fd));
+        let sk = file::sock(file::by_fd(request.files, fd));
         if !sk.is_null() {
             socket::own(ends, sk);
         }
@@ -232,9 +235,9 @@ fn call(this: &mut Event, request: &Request) -> Option<()> {
     scratch::clear(body);
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).args = given.args };
-    let (task, dirfd) = (request.task, |n: u8| other::argument(body, n));
-    let (path, base) = other::given(s, KERNEL, task, given.path, recipe.dir, dirfd(recipe.dir));
-    let (path2, base2) = other::given(s, KERNEL, task, given.path2, recipe.dir2, dirfd(recipe.dir2));
+    let (who, dirfd) = ([request.task, request.files], |n: u8| other::argument(body, n));
+    let (path, base) = other::given(s, KERNEL, who, given.path, recipe.dir, dirfd(recipe.dir));
+    let (path2, base2) = other::given(s, KERNEL, who, given.path2, recipe.dir2, dirfd(recipe.dir2));
     unsafe {
         (*body).path_len = path;
         (*body).base_len = base;
@@ -249,7 +252,7 @@ fn call(this: &mut Event, request: &Request) -> Option<()> {
         other::address_given(s, KERNEL, body, given.address, given.address_len)
     };
     let fd = if recipe.fd == NONE || recipe.fd == RESULT { None } else { request.fd() };
-    other::object(s, body, task, fd, unix);
+    other::object(s, body, request.files, fd, unix);
     request.submit(this, s, header);
     Some(())
 }

@@ -97,7 +97,7 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
     let (file, used) = if call.ret < 0 {
         (core::ptr::null(), core::ptr::null())
     } else {
-        (file::by_fd(call.task, call.ret as u32), used::file(call.pid_tgid as u32, this.force))
+        (file::by_fd(call.files, call.ret as u32), used::file(call.pid_tgid as u32, this.force))
     };
     if begin(s, file, used) {
         set!(s, walk, FILE);
@@ -210,7 +210,7 @@ fn unresolved(s: *mut Scratch, this: &Event, body: *mut OpenBody, call: &Call, a
     let base = if arguments.dirfd == AT_FDCWD {
         path::of_cwd(call.task)
     } else {
-        path::of_file(file::by_fd(call.task, arguments.dirfd))
+        path::of_file(file::by_fd(call.files, arguments.dirfd))
     };
     path::begin(s, base);
     set!(s, walk, BASE);

@@ -55,14 +55,14 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     }
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).ret = call.ret as u64 };
-    let tid = call.pid_tgid as u32;
+    let (tid, who) = (call.pid_tgid as u32, [call.task, call.files]);
     let dirfd = |n: u8| argument(body, n);
     let name = |n: u8| argument(body, n) as Ptr;
     used::names(s, tid, this.force);
     let first = used::first(s, name(recipe.path));
-    let (path, base) = given(s, AS_USED, call.task, first, recipe.dir, dirfd(recipe.dir));
+    let (path, base) = given(s, AS_USED, who, first, recipe.dir, dirfd(recipe.dir));
     let second = used::second(s, name(recipe.path2));
-    let (path2, base2) = given(s, AS_USED, call.task, second, recipe.dir2, dirfd(recipe.dir2));
+    let (path2, base2) = given(s, AS_USED, who, second, recipe.dir2, dirfd(recipe.dir2));
     let text = text(s, body, recipe);
     unsafe {
         (*body).path_len = path;
@@ -79,9 +79,9 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     };
     let has_fd = if recipe.fd == RESULT { call.ret >= 0 } else { recipe.fd != NONE };
     let fd = if recipe.fd == RESULT { call.ret as u32 } else { argument(body, recipe.fd) as u32 };
-    object(s, body, call.task, has_fd.then_some(fd), unix);
+    object(s, body, call.files, has_fd.then_some(fd), unix);
     if recipe.flags & TELLS_CAPABILITIES != 0 {
-        let cred = load!(Ptr, call.task, task_cred);
+        let cred = member!(Ptr, call.task, task_cred);
         unsafe {
             (*body).args[3] = member!(u64, cred, cred_cap_permitted);
             (*body).args[4] = member!(u64, cred, cred_cap_inheritable);
@@ -133,7 +133,14 @@ fn address_argument(body: *const CallBody, recipe: &Recipe, compat: bool) -> (Pt
 
 /// Appends a path as it was given, then the directory that it starts from when it is relative; both lengths.
 #[inline(always)]
-pub fn given(s: *mut Scratch, space: u8, task: Ptr, text: Ptr, dir: u8, dirfd: u64) -> (u16, u16) {
+pub fn given(
+    s: *mut Scratch,
+    space: u8,
+    [task, files]: [Ptr; 2],
+    text: Ptr,
+    dir: u8,
+    dirfd: u64,
+) -> (u16, u16) {
     if text.is_null() {
         return (0, 0);
     }
@@ -144,7 +151,7 @@ pub fn given(s: *mut Scratch, space: u8, task: Ptr, text: Ptr, dir: u8, dirfd: u
     let start = if dir == NONE || dirfd as u32 == AT_FDCWD {
         path::of_cwd(task)
     } else {
-        path::of_file(file::by_fd(task, dirfd as u32))
+        path::of_file(file::by_fd(files, dirfd as u32))
     };
     (len, append_walked(s, start))
 }
@@ -178,9 +185,9 @@ pub fn address_given(s: *mut Scratch, space: u8, body: *mut CallBody, address: P
 
 /// What is behind the descriptor; appends the file's path. `unix`: length of the unix socket's path that was appended already.
 #[inline(always)]
-pub fn object(s: *mut Scratch, body: *mut CallBody, task: Ptr, fd: Option<u32>, mut unix: u16) {
+pub fn object(s: *mut Scratch, body: *mut CallBody, files: Ptr, fd: Option<u32>, mut unix: u16) {
     if let Some(fd) = fd {
-        let file = file::by_fd(task, fd);
+        let file = file::by_fd(files, fd);
         // SAFETY: `body` points into the scratch, here and below.
         unsafe { (*body).fd = fd };
         if !file.is_null() {

@@ -25,10 +25,10 @@ pub fn of_file(file: Ptr) -> Path {
     member!(Path, file, file_path)
 }
 
-/// The working directory of a task that the verifier knows.
+/// The working directory of a task.
 #[inline(always)]
 pub fn of_cwd(task: Ptr) -> Path {
-    member!(Path, load!(Ptr, task, task_fs), fs_pwd)
+    member!(Path, member!(Ptr, task, task_fs), fs_pwd)
 }
 
 /// Writes a path to the scratch: to the root of its mount namespace, whatever root the process has. Of a pseudo file (memfd,

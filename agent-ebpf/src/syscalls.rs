@@ -47,7 +47,7 @@ fn try_exit(regs: Ptr, nr: u64, ret: i64, event_type: u8, compat: bool) -> Optio
         this.compat();
     }
     let task = kernel::current();
-    let call = Call { regs, nr, ret, task, pid_tgid, event_type, compat };
+    let call = Call { regs, nr, ret, task, files: kernel::files(task), pid_tgid, event_type, compat };
     let told = match hook {
         hook::CONNECT => connect::connect(&mut this, &call),
         hook::OPEN => open::open(&mut this, &call),
@@ -68,6 +68,8 @@ pub struct Call {
     pub ret: i64,
     /// Who called.
     pub task: Ptr,
+    /// Their open files.
+    pub files: Ptr,
     /// Process and thread id.
     pub pid_tgid: u64,
     /// Which call.
