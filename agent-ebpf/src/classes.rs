@@ -4,7 +4,6 @@
 //! (agent/src/probe/tables.rs has the same look-ups in Rust, and tests them).
 use crate::{
     emit::{Event, InForce},
-    kernel::{self, Ptr},
     path,
     scratch::{self, Scratch},
     socket,
@@ -37,9 +36,9 @@ static SIDES: HashMap<u64, u64> = HashMap::with_max_entries(MAX_SIDES, BPF_F_NO_
 
 const _: () = assert!(size_of::<Key<Rest>>() == size_of::<LiteralKey>());
 
-/// By the side of the current task, which is `task`; looked up only where that can decide.
+/// By the side of the current task; looked up only where that can decide.
 #[inline(always)]
-pub fn by_side(event: &mut Event, task: Ptr) {
+pub fn by_side(event: &mut Event) {
     let tests = event.tests();
     if event.classes & !(tests.sides[0] & tests.sides[1]) == 0 {
         return;
@@ -50,7 +49,7 @@ pub fn by_side(event: &mut Event, task: Ptr) {
     // Several hierarchies may say different things: the host's mounts have to agree, where they are known. Where not, user space
     // goes by the same cgroup alone (`Table::exec_container`).
     let host = setting!(host_mnt_ns);
-    if side == SIDE_HOST && cgroup & OTHER_HIERARCHY != 0 && host != 0 && kernel::mount_namespace(task) != host {
+    if side == SIDE_HOST && cgroup & OTHER_HIERARCHY != 0 && host != 0 && event.mount_namespace != host {
         return;
     }
     event.only(tests.sides[side as usize & 1]);

@@ -19,7 +19,7 @@ pub const IN_PROGRESS: i64 = -115;
 /// One call has ended.
 #[inline(always)]
 pub fn connect(this: &mut Event, call: &Call) -> Option<()> {
-    classes::by_side(this, call.task);
+    classes::by_side(this);
     if this.is_unwanted() {
         return None;
     }

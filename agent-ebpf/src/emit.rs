@@ -128,6 +128,8 @@ pub struct Event {
     hook: u8,
     /// The current task's, as records have it.
     pub cgroup: u64,
+    /// The current task's mount namespace, where it is looked at.
+    pub mount_namespace: u32,
     /// Classes that may want it, as far as it has been looked at.
     pub classes: u64,
 }
@@ -151,7 +153,8 @@ impl Event {
         } else {
             u64::MAX
         };
-        Some(Self { counters, origin, force, hook, cgroup: kernel::cgroup(), classes })
+        let (cgroup, mount_namespace) = (kernel::cgroup(), kernel::mount_namespace(kernel::current()));
+        Some(Self { counters, origin, force, hook, cgroup, mount_namespace, classes })
     }
 
     /// What the classes of its hook test.

@@ -47,7 +47,7 @@ fn try_exec(ctx: &BtfTracePointContext) -> Option<()> {
     process(body, task);
     credentials(body, task);
     executable(s, body, member!(Ptr, bprm, bprm_file));
-    classes::by_side(&mut this, task);
+    classes::by_side(&mut this);
     this.classes = scratch::forget(s, this.classes);
     variable(&mut this, s, body, task, files, bprm);
     let flags = get!(s, flags) as u16;

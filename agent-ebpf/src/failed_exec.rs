@@ -17,7 +17,7 @@ const FIXED: usize = size_of::<RecordHeader>() + size_of::<FailedExecBody>();
 #[inline(always)]
 pub fn failed(this: &mut Event, call: &Call) -> Option<()> {
     this.only(this.force.filter.failed_execs);
-    classes::by_side(this, call.task);
+    classes::by_side(this);
     if this.is_unwanted() || this.is_shed() {
         return None;
     }

@@ -58,7 +58,7 @@ fn try_submit(req: Ptr, event_type: u8) -> Option<()> {
     let mut this = Event::seen(hook, event_type, force, origin)?;
     let task = kernel::current();
     let request = Request { req, task, files: kernel::files(task), pid_tgid, event_type };
-    classes::by_side(&mut this, request.task);
+    classes::by_side(&mut this);
     if this.is_unwanted() {
         return None;
     }

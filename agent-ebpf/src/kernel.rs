@@ -272,9 +272,12 @@ pub fn cgroup_of(task: Ptr) -> u64 {
     if id != ROOT_CGROUP { id } else { member!(u64, subsystem_cgroup_node(css_set), kn_id) | OTHER_HIERARCHY }
 }
 
-/// Inode number of the mount namespace of a task that the verifier knows.
+/// Inode number of the mount namespace of a task that the verifier knows; 0 where nothing is compared with it.
 #[inline(always)]
 pub fn mount_namespace(task: Ptr) -> u32 {
+    if setting!(host_mnt_ns) == 0 {
+        return 0;
+    }
     let nsproxy = load!(Ptr, task, task_nsproxy);
     load!(u32, load!(Ptr, nsproxy, nsproxy_mnt_ns), mnt_ns_inum)
 }

@@ -77,7 +77,7 @@ pub fn class(flags: u32, ret: i64) -> usize {
 pub fn open(this: &mut Event, call: &Call) -> Option<()> {
     let arguments = arguments(call);
     this.only(this.force.filter.opens[class(arguments.flags, call.ret)]);
-    classes::by_side(this, call.task);
+    classes::by_side(this);
     if this.is_unwanted() {
         return None;
     }

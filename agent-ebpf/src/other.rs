@@ -32,7 +32,7 @@ pub static RECIPES: [Recipe; TYPES] = call::recipes();
 /// One call has ended.
 #[inline(always)]
 pub fn call(this: &mut Event, call: &Call) -> Option<()> {
-    classes::by_side(this, call.task);
+    classes::by_side(this);
     if this.is_unwanted() {
         return None;
     }
