@@ -19,6 +19,28 @@ const TS_COMPAT: u32 = 0x0002;
 
 static NATIVE: [u8; NUMBERS] = call::by_number();
 static COMPAT: [u8; NUMBERS] = call::by_compat_number();
+static EITHER: [u8; NUMBERS] = either();
+static SOCKETCALLS: [u8; 32] = socketcalls();
+
+/// Whether a call of that number is served in one of the modes, by number.
+const fn either() -> [u8; NUMBERS] {
+    let (native, compat) = (call::by_number(), call::by_compat_number());
+    let mut table = [0; NUMBERS];
+    let mut nr = 0;
+    while nr < NUMBERS {
+        table[nr] = (native[nr] != UNSERVED || compat[nr] != UNSERVED || nr as u64 == IA32_SOCKETCALL) as u8;
+        nr += 1;
+    }
+    table
+}
+
+/// Whether a call of that number can be one that is served. Asked for every system call of the machine, so all of them pay for it: one
+/// look at a table.
+#[inline(always)]
+pub fn may_be_served(nr: u64) -> bool {
+    let nr = nr & !X32_BIT;
+    nr < NUMBERS as u64 && EITHER[nr as usize & (NUMBERS - 1)] != 0
+}
 
 #[inline(always)]
 fn native(nr: u64) -> u8 {
@@ -31,8 +53,7 @@ fn compat(nr: u64) -> u8 {
     if nr < NUMBERS as u64 { COMPAT[nr as usize & (NUMBERS - 1)] } else { UNSERVED }
 }
 
-/// The event type of the call that `task` is at the end of, and whether it is a 32-bit one. Asked for every system call of the
-/// machine.
+/// The event type of the call that the current task is in, and whether it is a 32-bit one.
 #[inline(always)]
 pub fn served(regs: Ptr, nr: u64) -> Option<(u8, bool)> {
     let (native, compat) = (native(nr), compat(nr));
@@ -48,21 +69,27 @@ pub fn served(regs: Ptr, nr: u64) -> Option<(u8, bool)> {
     (event_type != UNSERVED).then_some((event_type, is_compat))
 }
 
-/// The event type of a call by `socketcall` (include/uapi/linux/net.h).
+/// The event type of a call by `socketcall`. Read from a table, so that the verifier goes on with one unknown type and not with each.
 #[inline(always)]
 fn socketcall(which: u64) -> u8 {
-    match which {
-        1 => event::SOCKET,
-        2 => event::BIND,
-        3 => event::CONNECT,
-        4 => event::LISTEN,
-        5 => event::ACCEPT,
-        11 => event::SENDTO,
-        16 => event::SENDMSG,
-        18 => event::ACCEPT4,
-        20 => event::SENDMMSG,
-        _ => UNSERVED,
-    }
+    // SAFETY: masked, so inside of the table; volatile, or it becomes branches.
+    let found = unsafe { (&raw const SOCKETCALLS).cast::<u8>().add(which as usize & 31).read_volatile() };
+    if which < 32 { found } else { UNSERVED }
+}
+
+/// Event types by the first argument of `socketcall` (include/uapi/linux/net.h).
+const fn socketcalls() -> [u8; 32] {
+    let mut table = [UNSERVED; 32];
+    table[1] = event::SOCKET;
+    table[2] = event::BIND;
+    table[3] = event::CONNECT;
+    table[4] = event::LISTEN;
+    table[5] = event::ACCEPT;
+    table[11] = event::SENDTO;
+    table[16] = event::SENDMSG;
+    table[18] = event::ACCEPT4;
+    table[20] = event::SENDMMSG;
+    table
 }
 
 /// The first four arguments of a call.

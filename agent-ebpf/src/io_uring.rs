@@ -32,6 +32,7 @@ const FIXED_FILE: u32 = 1;
 /// `io_uring_submit_req(struct io_kiocb *req)`, before Linux 6.4 `io_uring_submit_sqe` with one more argument: a request has been
 /// prepared and will be carried out.
 #[btf_tracepoint(function = "io_uring_submit_req")]
+#[inline(always)]
 pub fn on_io_uring(ctx: BtfTracePointContext) -> i32 {
     let req: Ptr = ctx.arg(0);
     // Also what keeps this from kernels whose first argument is something else: their verifier refuses it.

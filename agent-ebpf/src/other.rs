@@ -133,14 +133,7 @@ fn address_argument(body: *const CallBody, recipe: &Recipe, compat: bool) -> (Pt
 
 /// Appends a path as it was given, then the directory that it starts from when it is relative; both lengths.
 #[inline(always)]
-pub fn given(
-    s: *mut Scratch,
-    space: u8,
-    [task, files]: [Ptr; 2],
-    text: Ptr,
-    dir: u8,
-    dirfd: u64,
-) -> (u16, u16) {
+pub fn given(s: *mut Scratch, space: u8, [task, files]: [Ptr; 2], text: Ptr, dir: u8, dirfd: u64) -> (u16, u16) {
     if text.is_null() {
         return (0, 0);
     }

@@ -10,23 +10,34 @@ use agent_abi::{
     call::{self, TYPES},
     record::hook,
 };
-use aya_ebpf::{helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{EbpfContext as _, helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
+use core::ffi::c_void;
 
 static HOOKS: [u8; TYPES] = call::hooks();
 
 /// `sys_exit(struct pt_regs *regs, long ret)`: every system call of the machine comes by here, so what is not ours leaves first.
 #[btf_tracepoint(function = "sys_exit")]
+#[inline(always)]
 pub fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: Ptr = ctx.arg(0);
-    let nr = load!(u64, regs, regs_nr);
-    if let Some((event_type, compat)) = arch::served(regs, nr) {
-        let _ = try_exit(regs, nr, ctx.arg(1), event_type, compat);
+    if arch::may_be_served(load!(u64, regs, regs_nr)) {
+        return exit(ctx.as_ptr());
     }
     0
 }
 
+/// A function of its own: what leaves first pays for no frame of the stack and no saved registers.
+#[inline(never)]
+fn exit(ctx: *mut c_void) -> i32 {
+    let ctx = BtfTracePointContext::new(ctx);
+    let _ = try_exit(ctx.arg(0), ctx.arg(1));
+    0
+}
+
 #[inline(always)]
-fn try_exit(regs: Ptr, nr: u64, ret: i64, event_type: u8, compat: bool) -> Option<()> {
+fn try_exit(regs: Ptr, ret: i64) -> Option<()> {
+    let nr = load!(u64, regs, regs_nr);
+    let (event_type, compat) = arch::served(regs, nr)?;
     // Volatile, so that the compiler does not take the bounds of what is indexed by it from the table: the verifier cannot.
     // SAFETY: masked, so inside of the table.
     let hook = unsafe { (&raw const HOOKS).cast::<u8>().add(event_type as usize & (TYPES - 1)).read_volatile() };
