@@ -25,6 +25,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Starts.
+const STARTS: usize = 10;
 /// Opens in the storm.
 const STORM: u64 = 100_000;
 /// Opens of each of the flood's two threads.
@@ -64,7 +66,7 @@ pub fn figures(release: &Path, rules: &Path, pairs: usize) -> Result<Vec<Figure>
         }
         resident = resident.max(agent.resident()?);
     }
-    let mut figures = Vec::new();
+    let mut figures = vec![starts(release, rules)?];
     for (l, m) in loops.iter().zip(&measured) {
         tell(l, m, &mut figures);
     }
@@ -76,6 +78,17 @@ pub fn figures(release: &Path, rules: &Path, pairs: usize) -> Result<Vec<Figure>
     figures.extend(reloads(release)?);
     figures.push(Figure::at_most("resident memory after the pairs (ring touched)", resident, 30.0, "MiB"));
     Ok(figures)
+}
+
+/// From the start of the process to its first 200 on /readyz: each hook attached, and proven by its canary.
+fn starts(release: &Path, rules: &Path) -> Result<Figure> {
+    let mut starts = Vec::new();
+    for turn in 1..=STARTS {
+        eprintln!("    start {turn} of {STARTS}");
+        starts.push(Agent::start(release, rules)?.ready_after.as_secs_f64());
+    }
+    let (least, middle, most) = spread(&starts);
+    Ok(Figure::at_most(format!("start to armed and proven ({least:.2} to {most:.2})"), middle, 0.5, "s"))
 }
 
 fn under(agent: &Agent, l: &mut Loop, m: &mut Pairs) -> Result<()> {

@@ -82,17 +82,19 @@ pub(super) struct Loaded {
 /// No type information, no permission, or an object that does not load. A single program that the verifier refuses is no
 /// error here.
 pub(super) fn load(options: &Options) -> Result<Loaded, ProbeError> {
-    // Both parse the same megabytes, for different things.
-    let (kernel, btf) = thread::scope(|scope| {
+    // All parse the same megabytes, for different things; the new loader for itself, also when it is then told to do without.
+    let (kernel, btf, loader) = thread::scope(|scope| {
         let own = scope.spawn(|| Kernel::running(options.baseline_only));
+        let loader = scope.spawn(EbpfLoader::new);
         let btf = Btf::from_sys_fs();
-        (own.join(), btf)
+        (own.join(), btf, loader.join())
     });
+    let mut loader = loader.map_err(|_| ProbeError::BadBtf("aya's reader failed".to_owned()))?;
     let kernel = kernel.map_err(|_| ProbeError::BadBtf("the reader failed".to_owned()))??;
     let btf = btf.map_err(|e| ProbeError::BadBtf(e.to_string()))?;
     let ring_size = options.ring_size.clamp(MIN_RING, MAX_RING).next_power_of_two();
     let settings = settings(&kernel, ring_size, options.exclude_self);
-    let mut ebpf = EbpfLoader::new()
+    let mut ebpf = loader
         .btf(None)
         .override_global("OFFSETS", kernel.offsets.as_bytes(), true)
         .override_global("SETTINGS", settings.as_bytes(), true)
