@@ -61,7 +61,7 @@ fn arguments(s: *mut Scratch, argv: Ptr, compat: bool) -> u16 {
 }
 
 /// The next argument; not 0 at the end.
-#[inline(never)]
+#[inline(always)]
 fn argument(s: *mut Scratch) -> u64 {
     let end = get!(s, added);
     let at = get!(s, at) as Ptr;

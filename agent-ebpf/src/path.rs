@@ -57,7 +57,7 @@ pub fn climb(s: *mut Scratch) {
 }
 
 /// One component, or one mount, up; not 0 at the end.
-#[inline(never)]
+#[inline(always)]
 fn step(s: *mut Scratch) -> u64 {
     let dentry = get!(s, dentry);
     if dentry == get!(s, root) {
@@ -91,7 +91,7 @@ pub fn build(s: *mut Scratch) {
 }
 
 /// Puts the name of the next dentry in front; not 0 at the end.
-#[inline(never)]
+#[inline(always)]
 fn add(s: *mut Scratch) -> u64 {
     let n = get!(s, added);
     if n >= get!(s, depth) {
@@ -219,7 +219,7 @@ pub fn walk_cgroup(s: *mut Scratch, task: Ptr) -> u64 {
 }
 
 /// Puts one name in front; not 0 at the end.
-#[inline(never)]
+#[inline(always)]
 fn cgroup_step(s: *mut Scratch) -> u64 {
     let node = get!(s, dentry);
     let parent = member!(Ptr, node, kn_parent);

@@ -164,7 +164,7 @@ fn begin(s: *mut Scratch, fixed: usize) {
 /// scratch.
 ///
 /// By `bpf_loop` where there is one (Linux 5.17): its verifier goes through one round, and not through all of each loop each time.
-/// `$round` is a function of its own, so that an older one sees one way out of each round, and not the product of all.
+/// A round is a function of its own, so that an older one sees one way out of each, and not the product of all.
 macro_rules! rounds {
     ($s:expr, $most:expr, $round:path) => {{
         #[inline(never)]
@@ -183,10 +183,8 @@ macro_rules! rounds {
                 aya_ebpf::helpers::generated::bpf_loop($most, once as *mut _, (&raw mut s).cast(), 0);
             }
         } else {
-            for _ in 0..$most {
-                let ended = $round(s);
-                set!(s, ended, ended);
-                if ended != 0 {
+            for n in 0..$most {
+                if once(n as u64, &raw mut s) != 0 {
                     break;
                 }
             }
