@@ -1,8 +1,8 @@
 //! Alerts on stdout: one readable line each, or one JSON object a line in Falco's shape.
 //!
 //! A thread of its own writes, so that a terminal or pipe that does not read holds nobody up. What does not fit into its
-//! queue is counted and told at the end.
-use crate::run::seams::AlertSink;
+//! queue is counted (`eyas_stdout_lost_total`) and told at the end.
+use crate::{run::seams::AlertSink, status};
 use anstyle::{AnsiColor, Style};
 use engine::priority::Priority;
 use router::{alert::Alert, format};
@@ -10,7 +10,7 @@ use std::{
     io::{self, Write},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::Ordering,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -32,7 +32,7 @@ pub enum Format {
 /// Prints alerts.
 pub struct Stdout {
     queue: Option<SyncSender<Arc<Alert>>>,
-    lost: Arc<AtomicU64>,
+    status: status::Handle,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,20 +41,13 @@ impl Stdout {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(format: Format) -> io::Result<Self> {
+    pub fn start(format: Format, status: &status::Handle) -> io::Result<Self> {
         let (queue, alerts) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
-        let counter = lost.clone();
+        let counter = status.clone();
         let thread = std::thread::Builder::new()
             .name("stdout".into())
             .spawn(move || print(&alerts, anstream::stdout(), format, &counter))?;
-        Ok(Self { queue: Some(queue), lost, thread: Some(thread) })
-    }
-
-    /// Alerts that were not printed: the reader was too slow, or is gone.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        Ok(Self { queue: Some(queue), status: status.clone(), thread: Some(thread) })
     }
 }
 
@@ -66,7 +59,7 @@ impl AlertSink for Stdout {
     fn submit(&self, alert: &Arc<Alert>) {
         let sent = self.queue.as_ref().map(|q| q.try_send(alert.clone()));
         if matches!(sent, Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_)))) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.status.losses().stdout.fetch_add(alert.count, Ordering::Relaxed);
         }
     }
 }
@@ -82,18 +75,18 @@ impl Drop for Stdout {
 }
 
 /// Writes until the queue is closed, flushing whenever nothing waits.
-fn print(alerts: &Receiver<Arc<Alert>>, mut out: impl Write, format: Format, lost: &AtomicU64) {
+fn print(alerts: &Receiver<Arc<Alert>>, mut out: impl Write, format: Format, status: &status::Handle) {
     let mut batch = Vec::new();
     while let Ok(first) = alerts.recv() {
         batch.clear();
         let mut count = 0;
         for alert in std::iter::once(first).chain(alerts.try_iter().take(QUEUE)) {
             line(&alert, format, &mut batch);
-            count += 1;
+            count += alert.count;
         }
         // A pipe without a reader: go on counting, since reports and routes still want their alerts.
         if out.write_all(&batch).and_then(|()| out.flush()).is_err() {
-            lost.fetch_add(count, Ordering::Relaxed);
+            status.losses().stdout.fetch_add(count, Ordering::Relaxed);
         }
     }
 }
@@ -170,7 +163,7 @@ mod tests {
             tx.send(alert("two\nlines")).unwrap();
             drop(tx);
             let out = Shared::default();
-            print(&rx, out.clone(), format, &AtomicU64::new(0));
+            print(&rx, out.clone(), format, &status::Handle::default());
             String::from_utf8(out.0.lock().unwrap().clone()).unwrap()
         };
         let text = print_all(Format::Text);
@@ -198,8 +191,8 @@ mod tests {
         tx.send(alert("one")).unwrap();
         tx.send(alert("two")).unwrap();
         drop(tx);
-        let lost = AtomicU64::new(0);
-        print(&rx, Broken, Format::Json, &lost);
-        assert_eq!(lost.into_inner(), 2);
+        let status = status::Handle::default();
+        print(&rx, Broken, Format::Json, &status);
+        assert_eq!(status.losses().stdout.load(Ordering::Relaxed), 2);
     }
 }

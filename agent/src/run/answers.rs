@@ -42,6 +42,11 @@ impl Answers for Pages {
         snapshot.others.extend([
             ("eyas_alerts_lost", "Matches whose alert no queue had room for", losses.alerts.load(Relaxed)),
             (
+                "eyas_stdout_lost",
+                "Matches whose alert was not printed: the reader of stdout was too slow, or is gone",
+                losses.stdout.load(Relaxed),
+            ),
+            (
                 "eyas_process_evictions",
                 "Processes given up by the table before their time",
                 losses.process_evictions.load(Relaxed),

@@ -123,7 +123,7 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
     if let Some(sides) = probe.take_sides() {
         detector.tell(sides);
     }
-    let stdout = Stdout::start(args.output)?;
+    let stdout = Stdout::start(args.output, &seams.status)?;
     sinks.push(Box::new(stdout));
     let (quiet, armer_stop) = (CancellationToken::new(), CancellationToken::new());
     let detect = detect_thread::spawn(ring, detector, Arc::clone(&store), quiet.clone())?;

@@ -35,6 +35,7 @@ pub(super) fn print(seams: &Seams, ran: Duration) {
         (dropped, "events dropped (the ring was full)"),
         (losses.invalid_records.load(Relaxed), "records not understood"),
         (losses.alerts.load(Relaxed), "matches without an alert (queues were full)"),
+        (losses.stdout.load(Relaxed), "matches not printed (nobody read stdout fast enough)"),
         (losses.metadata_missing.load(Relaxed), "alerts without pod metadata"),
     ];
     let lost: Vec<String> = lost.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();

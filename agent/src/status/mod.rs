@@ -71,6 +71,8 @@ pub struct Losses {
     pub held_early: AtomicU64,
     /// Alerts that no queue had room for (their matches are counted).
     pub alerts: AtomicU64,
+    /// Matches whose alert was not printed: the reader of stdout was too slow, or is gone.
+    pub stdout: AtomicU64,
     /// Report writes that failed and were tried again.
     pub report_write_failures: AtomicU64,
     /// Alerts that wait on this node for the router (a gauge).

@@ -122,6 +122,7 @@ fn each_open_is_matched_once_however_often_the_rules_change() {
     adds_up(&mut agent);
     let (lost, unsent) =
         (agent.hook("open", "dropped") + agent.hook("open", "shed"), agent.metric("eyas_alerts_lost_total"));
+    let unread = agent.metric("eyas_stdout_lost_total");
     let matches = agent.metric(matches);
     let (status, _, rest) = agent.stop();
     assert!(status.success(), "{}", agent.log());
@@ -133,15 +134,19 @@ fn each_open_is_matched_once_however_often_the_rules_change() {
         told.versions.len()
     );
     assert_eq!((lost, unsent), (0, 0), "events lost, alerts lost");
+    assert_eq!(matches, opens, "each is matched once");
+    // On a busy machine this test itself reads too slowly: what was not printed is told, and no open is told twice.
+    let all: u64 = told.by_group.values().sum();
+    assert_eq!(all + unread, opens, "{all} told, {unread} not printed");
+    let right = |told: u64| if unread == 0 { told == GROUP } else { told <= GROUP };
     let wrong: Vec<_> =
-        (0..groups).map(|g| (g, told.by_group.get(&g).copied().unwrap_or(0))).filter(|(_, n)| *n != GROUP).collect();
+        (0..groups).map(|g| (g, told.by_group.get(&g).copied().unwrap_or(0))).filter(|(_, n)| !right(*n)).collect();
     assert!(
         wrong.is_empty(),
         "{} groups of {GROUP} were told otherwise, the first: {:?}",
         wrong.len(),
         &wrong[..wrong.len().min(10)]
     );
-    assert_eq!((matches, told.by_group.len() as u64), (opens, groups));
     assert!(
         told.versions.len() > changes / 2,
         "only {} of {changes} versions were in force long enough",
