@@ -95,7 +95,7 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
         (*body).reserved = 0;
     }
     let (file, used) = if call.ret < 0 {
-        (core::ptr::null(), core::ptr::null())
+        (core::ptr::null(), None)
     } else {
         (file::by_fd(call.files, call.ret as u32), used::file(call.pid_tgid as u32, this.force))
     };
@@ -150,18 +150,16 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
 /// Begins a walk from the file behind the descriptor; where another thread has closed or replaced that by now, from the one that the
 /// kernel opened, where it is known. Else it is the successor that is told. False: there is none.
 #[inline(always)]
-fn begin(s: *mut Scratch, file: Ptr, used: *const KeptFile) -> bool {
+fn begin(s: *mut Scratch, file: Ptr, used: Option<KeptFile>) -> bool {
     set!(s, inode, core::ptr::null());
-    if used.is_null() {
+    let Some(used) = used else {
         if file.is_null() {
             return false;
         }
         path::begin(s, path::of_file(file));
         return true;
-    }
+    };
     used::sure(s);
-    // SAFETY: a map value.
-    let used = unsafe { &*used };
     if used.file != file as u64 {
         set!(s, inode, used.inode as Ptr);
         set!(s, mode, used.mode as u64);

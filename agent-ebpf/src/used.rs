@@ -190,17 +190,23 @@ fn keep_open(name: Ptr, op: Ptr, file: Ptr) -> Option<()> {
     }
     let kept = FILES.get_ptr_mut(wanted.tid & (KEPT_FILES - 1))?;
     let Path { mnt, dentry } = path::of_file(file);
-    // SAFETY: a map value. Threads whose numbers end alike share it: then one of them finds another's number, or the row is not
-    // that of its file.
+    let row = KeptFile {
+        tid: 0,
+        generation: filter.generation,
+        file: file as u64,
+        mnt: mnt as u64,
+        dentry: dentry as u64,
+        inode: member!(u64, file, file_inode),
+        mode: member!(u32, file, file_mode),
+        reserved: 0,
+    };
+    // SAFETY: a map value. Threads whose numbers end alike share it: so the number goes first and comes last (volatile, so that the
+    // order stays), and who reads looks at it twice.
     unsafe {
-        (*kept).tid = 0;
-        (*kept).generation = filter.generation;
-        (*kept).file = file as u64;
-        (*kept).mnt = mnt as u64;
-        (*kept).dentry = dentry as u64;
-        (*kept).inode = member!(u64, file, file_inode);
-        (*kept).mode = member!(u32, file, file_mode);
-        (&raw mut (*kept).tid).write_volatile(wanted.tid);
+        let owner = &raw mut (*kept).tid;
+        owner.write_volatile(0);
+        kept.write_volatile(row);
+        owner.write_volatile(wanted.tid);
     }
     Some(())
 }
@@ -285,25 +291,30 @@ pub fn sure(s: *mut Scratch) {
     set!(s, flags, get!(s, flags) | USED as u64);
 }
 
-/// The file that thread `tid` has just opened; null: not known. Each is told once.
+/// The file that thread `tid` has just opened, where it is known. Each is told once.
 #[inline(always)]
-pub fn file(tid: u32, force: InForce) -> *const KeptFile {
+pub fn file(tid: u32, force: InForce) -> Option<KeptFile> {
     if !is_on() {
-        return core::ptr::null();
+        return None;
     }
-    let Some(kept) = FILES.get_ptr_mut(tid & (KEPT_FILES - 1)) else { return core::ptr::null() };
-    // SAFETY: as keep_open().
-    unsafe {
-        if (*kept).tid != tid || (*kept).generation != force.filter.generation {
-            return core::ptr::null();
+    let kept = FILES.get_ptr_mut(tid & (KEPT_FILES - 1))?;
+    // SAFETY: a map value. A thread whose number ends alike may write there meanwhile: it takes the number away first (keep_open()).
+    let file = unsafe {
+        let owner = &raw mut (*kept).tid;
+        if owner.read_volatile() != tid {
+            return None;
         }
-        (*kept).tid = 0;
-        // Its dentry is still that of the file: the kernel may have freed it when another thread closed the file.
-        if member!(u64, (*kept).dentry as Ptr, dentry_inode) != (*kept).inode {
-            return core::ptr::null();
+        let file = kept.read_volatile();
+        if owner.read_volatile() != tid {
+            return None;
         }
-    }
-    kept
+        owner.write_volatile(0);
+        file
+    };
+    // Its dentry is still that of the file: the kernel may have freed it when another thread closed the file.
+    let is_it =
+        file.generation == force.filter.generation && member!(u64, file.dentry as Ptr, dentry_inode) == file.inode;
+    is_it.then_some(file)
 }
 
 /// Forgets what is kept for the call that thread `tid` ends.
