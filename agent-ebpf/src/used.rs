@@ -128,12 +128,16 @@ fn wanted(hook: u8) -> Option<Wanted> {
     // Volatile: as in `syscalls`.
     // SAFETY: masked, so inside of the table.
     let of = unsafe { (&raw const HOOKS).cast::<u8>().add(event_type as usize & (TYPES - 1)).read_volatile() };
-    let force = emit::filter()?;
-    if of != hook || !emit::wants_type(force.filter, event_type) {
+    if of != hook {
         return None;
     }
+    let force = emit::filter()?;
     // SAFETY: takes nothing.
     let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
+    // The call that proves a hook need not be of a type that somebody wants.
+    if !emit::wants_type(force.filter, event_type) && !emit::is_canary(pid_tgid) {
+        return None;
+    }
     emit::origin(pid_tgid)?;
     Some(Wanted { tid: pid_tgid as u32, event_type, force })
 }

@@ -281,9 +281,15 @@ impl Probe {
     #[must_use]
     pub fn hook_status(&self) -> Vec<HookStatus> {
         let status = |hook: &Hook| {
-            let HookCheck { hook, backend, reason } = self.check(*hook);
-            let (attached, last_proven) = (self.is_attached(hook), self.board.last_proven(hook));
-            HookStatus { hook, backend, reason, attached, last_proven }
+            let HookCheck { hook, mut backend, mut reason } = self.check(*hook);
+            let (attached, proof) = (self.is_attached(hook), self.board.last_proof(hook));
+            if backend == Backend::Primary && proof.is_some_and(|p| !p.used) {
+                backend = Backend::Baseline;
+                reason.push_str(
+                    "; but of its canary nothing was kept: names and addresses are the caller's at the call's end",
+                );
+            }
+            HookStatus { hook, backend, reason, attached, last_proven: proof.map(|p| p.at) }
         };
         Hook::ALL.iter().map(status).collect()
     }

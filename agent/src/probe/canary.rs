@@ -40,7 +40,16 @@ pub fn is_canary_child() -> bool {
 #[derive(Debug)]
 pub(super) struct Board {
     nonce: AtomicU32,
-    proven: Mutex<[Option<SystemTime>; Hook::ALL.len()]>,
+    proven: Mutex<[Option<Proof>; Hook::ALL.len()]>,
+}
+
+/// That a canary of a hook came back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof {
+    /// When.
+    pub(super) at: SystemTime,
+    /// What the kernel used was kept, and told.
+    pub(super) used: bool,
 }
 
 impl Default for Board {
@@ -50,8 +59,8 @@ impl Default for Board {
 }
 
 impl Board {
-    /// When a hook was last proven.
-    pub(super) fn last_proven(&self, hook: Hook) -> Option<SystemTime> {
+    /// How a hook was last proven.
+    pub(super) fn last_proof(&self, hook: Hook) -> Option<Proof> {
         self.proven.lock()[hook as usize]
     }
 
@@ -72,7 +81,8 @@ impl Board {
         };
         // The child opens its libraries as a canary, too: not what we look for.
         if expected && record.header.nonce == self.nonce.load(Ordering::Acquire) {
-            self.proven.lock()[record.header.hook as usize] = Some(SystemTime::now());
+            let proof = Proof { at: SystemTime::now(), used: record.header.used };
+            self.proven.lock()[record.header.hook as usize] = Some(proof);
         }
     }
 }
@@ -116,6 +126,7 @@ fn call(hook: Hook) -> io::Result<()> {
     match hook {
         Hook::Open => File::open(FILE).map(|_| ()),
         Hook::Connect => UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.connect((Ipv4Addr::LOCALHOST, PORT)),
+        Hook::Bind => UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map(|_| ()),
         Hook::Exec | Hook::Fork | Hook::Exit => Ok(()),
         hook => {
             harmless(hook);
@@ -134,9 +145,8 @@ fn harmless(hook: Hook) {
     // or does nothing for.
     unsafe {
         match hook {
-            Hook::Exec | Hook::Fork | Hook::Exit | Hook::Open | Hook::Connect => 0,
+            Hook::Exec | Hook::Fork | Hook::Exit | Hook::Open | Hook::Connect | Hook::Bind => 0,
             Hook::Accept => libc::syscall(libc::SYS_accept4, NO, null, null, 0),
-            Hook::Bind => libc::syscall(libc::SYS_bind, NO, null, 0),
             Hook::Listen => libc::syscall(libc::SYS_listen, NO, 0),
             Hook::Socket => libc::syscall(libc::SYS_socket, NO, 0, 0),
             Hook::Send => libc::syscall(libc::SYS_sendto, NO, null, 0, 0, null, 0),

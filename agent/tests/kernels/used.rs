@@ -160,6 +160,12 @@ fn both_back_ends_tell_the_same() {
         println!("skipped: no primary back end here: {why}");
         return;
     }
+    live.probe.fire_canaries().unwrap();
+    live.find::<()>(Duration::from_millis(300), |_| None);
+    for hook in KEPT {
+        let status = &live.probe.hook_status()[hook as usize];
+        assert!(status.last_proven.is_some() && status.backend == Backend::Primary, "{hook:?}: {}", status.reason);
+    }
     let primary = run(&mut live, &folder.0);
     drop(live);
     let mut live = Live::load_by(true).unwrap();
