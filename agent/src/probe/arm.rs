@@ -330,7 +330,7 @@ impl Probe {
         if places.is_empty() {
             return (Backend::Baseline, None);
         }
-        (Backend::Primary, Some(format!("{} keeps what the kernel used", places.join(" and "))))
+        (Backend::Primary, Some(format!("what the kernel used is kept by {}", places.join(" and "))))
     }
 
     /// That execs which fail are not seen.
