@@ -295,7 +295,7 @@ pub fn sure(s: *mut Scratch) {
     set!(s, flags, get!(s, flags) | USED as u64);
 }
 
-/// The file that thread `tid` has just opened, where it is known. Each is told once.
+/// The file that thread `tid` has just opened, where it is known.
 #[inline(always)]
 pub fn file(tid: u32, force: InForce) -> Option<KeptFile> {
     if !is_on() {
@@ -312,7 +312,6 @@ pub fn file(tid: u32, force: InForce) -> Option<KeptFile> {
         if owner.read_volatile() != tid {
             return None;
         }
-        owner.write_volatile(0);
         file
     };
     // Its dentry is still that of the file: the kernel may have freed it when another thread closed the file.
@@ -336,6 +335,19 @@ pub fn forget(hook: u8, tid: u32, failed: bool) {
         }
         hook::OPEN if failed => {
             let _ = PATHS.remove(tid);
+        }
+        // Also of an open that was filtered before anybody asked: else the next one, should the kernel leave out its program, would be
+        // told as this file.
+        hook::OPEN => {
+            if let Some(kept) = FILES.get_ptr_mut(tid & (KEPT_FILES - 1)) {
+                // SAFETY: as file().
+                unsafe {
+                    let owner = &raw mut (*kept).tid;
+                    if owner.read_volatile() == tid {
+                        owner.write_volatile(0);
+                    }
+                }
+            }
         }
         _ => {}
     }
