@@ -17,6 +17,7 @@ pub mod evaluate;
 pub mod live;
 pub mod loops;
 pub mod node;
+mod programs;
 pub mod run;
 pub mod stable;
 pub mod table;
