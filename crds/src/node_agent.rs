@@ -1,6 +1,6 @@
 //! NodeAgent: what runs on a node. Written by the node's agent, named like the node.
 use crate::{common::Condition, schema};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -124,16 +124,16 @@ pub struct NodeAgentStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// A time in which nothing was seen.
+/// A time in which nothing was seen, to the microsecond: an agent starts in less than a second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Blind {
     /// Last sign of life of the agent before.
     #[schemars(schema_with = "schema::time")]
-    pub from: Time,
+    pub from: MicroTime,
     /// When this agent had armed its first ruleset; absent until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
-    pub to: Option<Time>,
+    pub to: Option<MicroTime>,
 }
 
 /// Rules on the node.

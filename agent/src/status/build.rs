@@ -6,7 +6,7 @@ use crds::{
     node_agent::{AgentRules, Blind, HookStatus, NodeAgentStatus},
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use std::sync::{OnceLock, atomic::Ordering::Relaxed};
 
 /// Most failing rules named.
@@ -101,7 +101,7 @@ impl State {
         NodeAgentStatus {
             agent_version: version().to_owned(),
             started_at: self.started.map(Time),
-            blind: self.blind_from.map(|from| Blind { from: Time(from), to: self.first_armed.map(Time) }),
+            blind: self.blind_from.map(|from| Blind { from: MicroTime(from), to: self.first_armed.map(MicroTime) }),
             kernel: kernel().to_owned(),
             backend: self.backend(),
             revision: self.armed.as_ref().map(|a| a.revision.clone()).unwrap_or_default(),
