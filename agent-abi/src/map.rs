@@ -262,4 +262,10 @@ pub mod feature {
     pub const USED: u32 = 1 << 2;
     /// The helper `bpf_loop` (Linux 5.17).
     pub const LOOP: u32 = 1 << 3;
+    /// The kernel function `bpf_rdonly_cast` makes memory of any address (Linux 6.17).
+    pub const CAST: u32 = 1 << 4;
 }
+
+/// Called as a helper of this number stands `bpf_rdonly_cast` in the object: the loader puts in the number that it has in the running
+/// kernel. Far beyond all helpers.
+pub const CAST_PLACEHOLDER: u32 = 0x5ca5_7000;

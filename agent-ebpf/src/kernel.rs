@@ -1,8 +1,9 @@
 //! All reads of kernel memory.
 //!
 //! `load!` reads directly through a pointer whose type the verifier knows (a tracepoint's argument, the current task, and
-//! what such point to), for a nanosecond; a bad address yields zero there as well. `member!` and `read` go through
-//! `bpf_probe_read_kernel` for any address, for ten times as much: so what lies side by side is read at once.
+//! what such point to), for a nanosecond; a bad address yields zero there as well. `member!` and `read` take any address: for as
+//! little where the kernel makes memory of it (`bpf_rdonly_cast` of Linux 6.17, which becomes a move), else by `bpf_probe_read_kernel`
+//! for twenty times as much: so what lies side by side is read at once.
 //!
 //! What `load!` costs is paid at start: for each pointer that it loads out of a structure that is trusted (a task, an argument) the
 //! verifier of Linux 6.3 and later searches all type names of the kernel, up to four times, a third of a millisecond each, and again
@@ -11,7 +12,7 @@
 //! Offsets and settings are `.rodata`: user space writes them before the load, and since the map is frozen the verifier
 //! knows each as a constant. A chain of reads over a pointer that has changed under us ends in zeroes, never in a fault.
 use agent_abi::{
-    map::{OTHER_HIERARCHY, Settings},
+    map::{CAST_PLACEHOLDER, OTHER_HIERARCHY, Settings, feature},
     offsets::Offsets,
 };
 use aya_ebpf::helpers::generated;
@@ -77,6 +78,9 @@ macro_rules! load {
 /// A `T` at `base + offset`; zero when that cannot be read. `T` is an integer, a pointer or an array of such.
 #[inline(always)]
 pub fn read<T: Copy>(base: Ptr, offset: usize) -> T {
+    if casts() {
+        return direct(base, offset);
+    }
     let mut value = core::mem::MaybeUninit::<T>::uninit();
     // SAFETY: the helper writes all size_of::<T>() bytes of `value`, zeroes when it fails; any bits are a valid T by contract.
     unsafe {
@@ -86,6 +90,26 @@ pub fn read<T: Copy>(base: Ptr, offset: usize) -> T {
             base.wrapping_add(offset).cast(),
         );
         value.assume_init()
+    }
+}
+
+/// Whether the kernel makes memory of any address.
+#[inline(always)]
+fn casts() -> bool {
+    setting!(features) & feature::CAST != 0
+}
+
+/// What [`read`] does where [`casts`].
+#[inline(always)]
+fn direct<T: Copy>(base: Ptr, offset: usize) -> T {
+    /// `void *bpf_rdonly_cast(const void *obj, u32 btf_id)` (kernel/bpf/helpers.c); of the number 0, which is `void`, memory of any size.
+    type Cast = unsafe extern "C" fn(Ptr, u32) -> Ptr;
+    // SAFETY: a constant in place of a function's address is how programs call helpers; the loader has put in this one's number.
+    // Loads behind it are by exception table, so that a bad address yields zero, and take any alignment; volatile, so that each
+    // stays the one instruction.
+    unsafe {
+        let cast: Cast = core::mem::transmute::<usize, Cast>(CAST_PLACEHOLDER as usize);
+        core::ptr::read_volatile(cast(base.wrapping_add(offset), 0).cast::<T>())
     }
 }
 
@@ -114,7 +138,7 @@ pub fn current() -> Ptr {
 /// A register of the system call that `task` is in, 0 where the kernel does not tell.
 #[inline(always)]
 pub fn task_regs(task: Ptr) -> Ptr {
-    if setting!(features) & agent_abi::map::feature::TASK_PT_REGS == 0 {
+    if setting!(features) & feature::TASK_PT_REGS == 0 {
         return core::ptr::null();
     }
     // SAFETY: the helper takes a task that a tracepoint or bpf_get_current_task_btf gave.
@@ -134,7 +158,7 @@ pub fn files(task: Ptr) -> Ptr {
     load!(Ptr, task, task_files)
 }
 
-/// The beginning of a structure, read at once into a buffer of [`WINDOW`] bytes.
+/// The beginning of a structure, read at once into a buffer of [`WINDOW`] bytes where each read alone is dear.
 #[derive(Clone, Copy)]
 pub struct Window {
     base: Ptr,
@@ -148,15 +172,17 @@ impl Window {
     /// Reads the first bytes of the structure at `base` to `buffer`, which has room for them.
     #[inline(always)]
     pub fn of(base: Ptr, buffer: *mut u8) -> Self {
-        // SAFETY: the helper writes WINDOW bytes, or zeroes; the verifier checks the buffer.
-        unsafe { generated::bpf_probe_read_kernel(buffer.cast(), WINDOW as u32, base.cast()) };
+        if !casts() {
+            // SAFETY: the helper writes WINDOW bytes, or zeroes; the verifier checks the buffer.
+            unsafe { generated::bpf_probe_read_kernel(buffer.cast(), WINDOW as u32, base.cast()) };
+        }
         Self { base, copy: buffer }
     }
 
     /// A member at `offset`; read by itself when it lies further back.
     #[inline(always)]
     pub fn get<T: Copy>(&self, offset: usize) -> T {
-        if offset <= WINDOW - size_of::<T>() {
+        if !casts() && offset <= WINDOW - size_of::<T>() {
             // SAFETY: inside of the buffer, as just checked; any bits are a valid T by contract, and members are aligned.
             unsafe { core::ptr::read_volatile(self.copy.add(offset).cast::<T>()) }
         } else {

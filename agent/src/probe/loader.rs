@@ -1,8 +1,11 @@
 //! Loading: object, offsets, settings, verifier. Nothing is attached here.
-use super::{Options, ProbeError, Sides, programs::Program, symbols::Kernel};
+use super::{Options, ProbeError, Sides, programs::Program, symbols::Kernel, trial};
 use agent_abi::{
     Wire,
-    map::{CanaryState, FilterSlot, HookCounters, KeptAddress, KeptPaths, LiteralKey, LostCounters, Settings, feature},
+    map::{
+        CAST_PLACEHOLDER, CanaryState, FilterSlot, HookCounters, KeptAddress, KeptPaths, LiteralKey, LostCounters,
+        Settings, feature,
+    },
     offsets::{MISSING, Offsets},
 };
 use aya::{
@@ -15,6 +18,11 @@ use std::{io, thread};
 
 /// The programs, built by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
+
+/// `call` of a helper, its number left out (include/uapi/linux/bpf.h).
+const CALL_HELPER: u32 = 0x85;
+/// `r0 = 0`.
+const NOTHING: u64 = 0xb7;
 
 /// Smallest ring: one page.
 const MIN_RING: usize = 4096;
@@ -99,13 +107,27 @@ pub(super) fn load(options: &Options) -> Result<Loaded, ProbeError> {
         .override_global("OFFSETS", kernel.offsets.as_bytes(), true)
         .override_global("SETTINGS", settings.as_bytes(), true)
         .map_max_entries("EVENTS", ring_size as u32)
-        .load(OBJECT)
+        .load(&object(kernel.cast))
         .map_err(|e| not_allowed(&e).unwrap_or_else(|| ProbeError::Object(chain(&e))))?;
     let refused = verify(&mut ebpf, &btf, &kernel)?;
     drop(btf);
     give_memory_back();
     let untold = untold(&kernel.offsets);
     Ok(Loaded { maps: maps(&mut ebpf, ring_size)?, ebpf, refused, untold })
+}
+
+/// The object with that number for `bpf_rdonly_cast`; with none, in its place what does nothing, which is never come by.
+fn object(cast: Option<u32>) -> Vec<u8> {
+    let call = |code: u32, number: u32| u64::from(number) << 32 | u64::from(code);
+    let [placeholder, real] =
+        [call(CALL_HELPER, CAST_PLACEHOLDER), cast.map_or(NOTHING, |id| call(trial::CALL_FUNCTION, id))]
+            .map(u64::to_le_bytes);
+    let mut object = OBJECT.to_vec();
+    // Instructions are of eight bytes, and aligned.
+    for instruction in object.chunks_exact_mut(8).filter(|i| *i == placeholder) {
+        instruction.copy_from_slice(&real);
+    }
+    object
 }
 
 /// Gives the megabytes that the kernel's type information took back to the system: glibc would keep them.

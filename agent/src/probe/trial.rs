@@ -1,12 +1,16 @@
-//! Whether this kernel takes programs on its own functions: only trying tells. A kernel may list all that they need and refuse.
+//! Whether this kernel takes programs on its own functions, and calls of one of its functions: only trying tells. A kernel may list all
+//! that they need and refuse.
 use std::io;
 
 /// include/uapi/linux/bpf.h, as are the numbers and the layout below.
 const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_TRACE_FENTRY: u32 = 24;
 /// `r0 = 0; exit`.
 const NOTHING: [u64; 2] = [0xb7, 0x95];
+/// `call` of the kernel function with the number that is put in (BPF_PSEUDO_KFUNC_CALL).
+pub(super) const CALL_FUNCTION: u32 = 0x2085;
 
 /// What BPF_PROG_LOAD takes of `union bpf_attr`.
 #[repr(C)]
@@ -39,15 +43,41 @@ struct Attributes {
 /// # Errors
 /// What the kernel says.
 pub(super) fn fentry(function: u32) -> io::Result<()> {
+    load(
+        &NOTHING,
+        Attributes {
+            prog_type: BPF_PROG_TYPE_TRACING,
+            expected_attach_type: BPF_TRACE_FENTRY,
+            attach_btf_id: function,
+            ..Attributes::default()
+        },
+    )
+}
+
+/// Loads a program that reads through what `bpf_rdonly_cast`, which has that number in the kernel's type information, makes of a
+/// number as an address.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn cast(function: u32) -> io::Result<()> {
+    let instructions = [
+        0x01b7,                                               // r1 = 0
+        0x02b7,                                               // r2 = 0
+        u64::from(function) << 32 | u64::from(CALL_FUNCTION), // call
+        0x8_0079,                                             // r0 = *(u64 *)(r0 + 8)
+        NOTHING[0],
+        NOTHING[1],
+    ];
+    load(&instructions, Attributes { prog_type: BPF_PROG_TYPE_RAW_TRACEPOINT, ..Attributes::default() })
+}
+
+fn load(instructions: &[u64], attributes: Attributes) -> io::Result<()> {
     let license = c"GPL";
     let attributes = Attributes {
-        prog_type: BPF_PROG_TYPE_TRACING,
-        insn_cnt: NOTHING.len() as u32,
-        insns: NOTHING.as_ptr() as u64,
+        insn_cnt: instructions.len() as u32,
+        insns: instructions.as_ptr() as u64,
         license: license.as_ptr() as u64,
-        expected_attach_type: BPF_TRACE_FENTRY,
-        attach_btf_id: function,
-        ..Attributes::default()
+        ..attributes
     };
     // SAFETY: the attributes have the layout and the size given, and what they point to lives longer than the call.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const attributes, size_of::<Attributes>()) };
