@@ -53,14 +53,14 @@ fn compat(nr: u64) -> u8 {
     if nr < NUMBERS as u64 { COMPAT[nr as usize & (NUMBERS - 1)] } else { UNSERVED }
 }
 
-/// The event type of the call that the current task is in, and whether it is a 32-bit one.
+/// The event type of the call that the current task, which is `task`, is in, and whether it is a 32-bit one.
 #[inline(always)]
-pub fn served(regs: Ptr, nr: u64) -> Option<(u8, bool)> {
+pub fn served(task: Ptr, regs: Ptr, nr: u64) -> Option<(u8, bool)> {
     let (native, compat) = (native(nr), compat(nr));
     if native & compat == UNSERVED && nr != IA32_SOCKETCALL {
         return None;
     }
-    let is_compat = is_compat(kernel::current());
+    let is_compat = is_compat(task);
     let event_type = match (is_compat, nr) {
         (true, IA32_SOCKETCALL) => socketcall(load!(u64, regs, regs_compat_arg0)),
         (true, _) => compat,

@@ -19,8 +19,11 @@ use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     helpers::generated,
     macros::map,
-    maps::{HashMap, LpmTrie, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, PerCpuArray, lpm_trie::Key},
 };
+
+/// 2^64 over the golden ratio: of two numbers it makes the same one only if they are the same.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The key's rest: tag and text.
 type Rest = [u8; size_of::<LiteralKey>() - 4];
@@ -33,6 +36,13 @@ static LITERALS_1: LpmTrie<Rest, u64> = LpmTrie::with_max_entries(MAX_LITERALS, 
 /// On which side the processes of a cgroup are, as far as user space has learned it.
 #[map]
 static SIDES: HashMap<u64, u64> = HashMap::with_max_entries(MAX_SIDES, BPF_F_NO_PREALLOC);
+/// How often that has changed.
+#[map]
+static SIDES_CHANGES: Array<u64> = Array::with_max_entries(1, 0);
+/// What this processor has last found there: cgroup and number of changes as one number, in whose lowest bit the side stands. One word,
+/// so that a program that this one is interrupted by leaves it whole.
+#[map]
+static LAST_SIDE: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 const _: () = assert!(size_of::<Key<Rest>>() == size_of::<LiteralKey>());
 
@@ -44,8 +54,7 @@ pub fn by_side(event: &mut Event) {
         return;
     }
     let cgroup = event.cgroup;
-    // SAFETY: the value is only read, and whole.
-    let Some(side) = (unsafe { SIDES.get(cgroup) }).copied() else { return };
+    let Some(side) = side(cgroup) else { return };
     // Several hierarchies may say different things: the host's mounts have to agree, where they are known. Where not, user space
     // goes by the same cgroup alone (`Table::exec_container`).
     let host = setting!(host_mnt_ns);
@@ -53,6 +62,25 @@ pub fn by_side(event: &mut Event) {
         return;
     }
     event.only(tests.sides[side as usize & 1]);
+}
+
+/// On which side a cgroup's processes are; looked up where the last one that was asked for here is another one, or may have changed.
+#[inline(always)]
+fn side(cgroup: u64) -> Option<u64> {
+    let changes = *SIDES_CHANGES.get(0)?;
+    // Read before the map is: what is noted with an older number is not found again.
+    let key = (cgroup ^ changes.rotate_left(40)).wrapping_mul(SPREAD) & !1;
+    let last = LAST_SIDE.get_ptr_mut(0)?;
+    // SAFETY: a map value of this processor; volatile, so that it is read and written whole.
+    let noted = unsafe { last.read_volatile() };
+    if noted & !1 == key {
+        return Some(noted & 1);
+    }
+    // SAFETY: the value is only read, and whole.
+    let side = (unsafe { SIDES.get(cgroup) }).copied()?;
+    // SAFETY: as above.
+    unsafe { last.write_volatile(key | side & 1) };
+    Some(side)
 }
 
 /// By how the path begins and ends, of an open whose climb is done: so most paths are never put together.

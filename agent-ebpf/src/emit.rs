@@ -143,9 +143,9 @@ macro_rules! count {
 }
 
 impl Event {
-    /// Counts an event as seen (canaries are not). All classes that are about its type may want it.
+    /// Counts an event of the current task, which is `task`, as seen (canaries are not). All classes that are about its type may want it.
     #[inline(always)]
-    pub fn seen(hook: u8, event_type: u8, force: InForce, origin: Origin) -> Option<Self> {
+    pub fn seen(hook: u8, event_type: u8, force: InForce, origin: Origin, task: Ptr) -> Option<Self> {
         let counters = COUNTERS.get_ptr_mut(hook as u32)?;
         let classes = if origin.nonce == 0 {
             count!(counters, seen);
@@ -153,7 +153,7 @@ impl Event {
         } else {
             u64::MAX
         };
-        let (cgroup, mount_namespace) = (kernel::cgroup(), kernel::mount_namespace(kernel::current()));
+        let (cgroup, mount_namespace) = (kernel::cgroup(task), kernel::mount_namespace(task));
         Some(Self { counters, origin, force, hook, cgroup, mount_namespace, classes })
     }
 

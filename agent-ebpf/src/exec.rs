@@ -12,7 +12,7 @@ use agent_abi::record::{
     ARGS_MAX, EXE_DELETED, EXE_MEMFD, ExecBody, LOGINUID_UNSET, RecordHeader, STREAM_CONNECTED, STREAM_OPEN,
     STREAM_SAME, STREAM_SOCKET, Stream, event, hook,
 };
-use aya_ebpf::{helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 const FIXED: usize = size_of::<RecordHeader>() + size_of::<ExecBody>();
 /// What a memfd's dentry is called (mm/memfd.c).
@@ -30,14 +30,13 @@ pub fn on_exec(ctx: BtfTracePointContext) -> i32 {
 fn try_exec(ctx: &BtfTracePointContext) -> Option<()> {
     let task: Ptr = ctx.arg(0);
     let bprm: Ptr = ctx.arg(2);
-    // SAFETY: takes nothing.
-    let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
+    let pid_tgid = kernel::pid_tgid(task);
     let origin = emit::origin_of_child(task, pid_tgid)?;
     let force = emit::filter()?;
     if !emit::wants(force.filter, hook::EXEC) {
         return None;
     }
-    let mut this = Event::seen(hook::EXEC, event_type(bprm), force, origin)?;
+    let mut this = Event::seen(hook::EXEC, event_type(bprm), force, origin, task)?;
     let files = kernel::files(task);
     let Some(s) = scratch::exec(FIXED) else {
         this.dropped();
@@ -92,7 +91,7 @@ fn process(body: *mut ExecBody, task: Ptr) {
         (*body).tty = if tty.is_null() { 0 } else { terminal(tty) };
         (*body).mnt_ns = member!(u32, member!(Ptr, nsproxy, nsproxy_mnt_ns), mnt_ns_inum);
         (*body).pid_ns = kernel::pid_ns_inum(own);
-        (*body).comm = member!([u8; 16], task, task_comm);
+        (*body).comm = kernel::sixteen(task, off!(task_comm));
     }
 }
 

@@ -21,7 +21,7 @@ use agent_abi::{
     call::{self, NEEDS_ADDRESS, NONE, OPCODES, RESULT, TYPES, UNSERVED},
     record::{CallBody, ConnectBody, IO_URING, LAYER_NONE, NO_FD, OpenBody, RecordHeader, event, hook},
 };
-use aya_ebpf::{helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 static OPERATIONS: [u8; OPCODES] = call::by_operation();
 static HOOKS: [u8; TYPES] = call::hooks();
@@ -53,11 +53,10 @@ fn try_submit(req: Ptr, event_type: u8) -> Option<()> {
     if !emit::wants_type(force.filter, event_type) {
         return None;
     }
-    // SAFETY: takes nothing.
-    let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
-    let origin = emit::origin(pid_tgid)?;
-    let mut this = Event::seen(hook, event_type, force, origin)?;
     let task = kernel::current();
+    let pid_tgid = kernel::pid_tgid(task);
+    let origin = emit::origin(pid_tgid)?;
+    let mut this = Event::seen(hook, event_type, force, origin, task)?;
     let request = Request { req, task, files: kernel::files(task), pid_tgid, event_type };
     classes::by_side(&mut this);
     if this.is_unwanted() {

@@ -113,6 +113,13 @@ fn direct<T: Copy>(base: Ptr, offset: usize) -> T {
     }
 }
 
+/// Sixteen bytes, as [`read`], by two words: a load for each byte would be the other way.
+#[inline(always)]
+pub fn sixteen(base: Ptr, offset: usize) -> [u8; 16] {
+    // SAFETY: both are sixteen bytes of which any bits are valid.
+    unsafe { core::mem::transmute(read::<[u64; 2]>(base, offset)) }
+}
+
 /// A `T` in user space; zero when that cannot be read.
 #[inline(always)]
 pub fn read_user<T: Copy>(base: Ptr, offset: usize) -> T {
@@ -133,6 +140,17 @@ pub fn read_user<T: Copy>(base: Ptr, offset: usize) -> T {
 pub fn current() -> Ptr {
     // SAFETY: the helper takes nothing and always returns the running task.
     unsafe { generated::bpf_get_current_task_btf() as Ptr }
+}
+
+/// Thread group and thread id of the current task, which is `task`, as `bpf_get_current_pid_tgid` gives them; by two loads where they
+/// are for less than its call.
+#[inline(always)]
+pub fn pid_tgid(task: Ptr) -> u64 {
+    if casts() {
+        return (member!(u32, task, task_tgid) as u64) << 32 | member!(u32, task, task_pid) as u64;
+    }
+    // SAFETY: takes nothing.
+    unsafe { generated::bpf_get_current_pid_tgid() }
 }
 
 /// A register of the system call that `task` is in, 0 where the kernel does not tell.
@@ -275,15 +293,18 @@ pub fn subsystem_cgroup_node(css_set: Ptr) -> Ptr {
 /// Id of the root of a hierarchy of cgroups (kernfs numbers its root 1).
 const ROOT_CGROUP: u64 = 1;
 
-/// The number of the current task's cgroup, as records have it.
+/// The number of the cgroup of the current task, which is `task`, as records have it.
 #[inline(always)]
-pub fn cgroup() -> u64 {
+pub fn cgroup(task: Ptr) -> u64 {
+    if casts() {
+        return cgroup_of(task);
+    }
     // SAFETY: takes nothing.
     let id = unsafe { generated::bpf_get_current_cgroup_id() };
     if id != ROOT_CGROUP {
         return id;
     }
-    let css_set = load!(Ptr, current(), task_cgroups);
+    let css_set = load!(Ptr, task, task_cgroups);
     // SAFETY: as load!; `subsys` is an array of pointers inside of the structure.
     let css = unsafe { core::ptr::read_volatile(css_set.add(subsystem_offset()).cast::<Ptr>()) };
     let node = load!(Ptr, load!(Ptr, css, css_cgroup), cgroup_kn);

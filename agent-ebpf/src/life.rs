@@ -10,7 +10,7 @@ use agent_abi::{
     call::TYPES,
     record::{ExitBody, ForkBody, RecordHeader, event, hook},
 };
-use aya_ebpf::{helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 /// `PF_KTHREAD` (include/linux/sched.h).
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -38,15 +38,14 @@ pub fn on_fork(ctx: BtfTracePointContext) -> i32 {
 fn try_fork(ctx: &BtfTracePointContext) -> Option<()> {
     let parent: Ptr = ctx.arg(0);
     let child: Ptr = ctx.arg(1);
-    // SAFETY: takes nothing.
-    let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
+    let pid_tgid = kernel::pid_tgid(parent);
     let origin = emit::origin(pid_tgid)?;
     let force = emit::filter()?;
     if !emit::wants(force.filter, hook::FORK) || member!(u32, parent, task_flags) & PF_KTHREAD != 0 {
         return None;
     }
     // Which call it was is told by registers, for those that pass.
-    let mut this = Event::seen(hook::FORK, event::CLONE, force, origin)?;
+    let mut this = Event::seen(hook::FORK, event::CLONE, force, origin, parent)?;
     let (tgid, tid) = (member!(u32, child, task_tgid), member!(u32, child, task_pid));
     if tgid != tid && force.filter.threads == 0 && !this.is_canary() {
         this.filtered();
@@ -86,7 +85,7 @@ fn try_fork(ctx: &BtfTracePointContext) -> Option<()> {
         (*body).ppid = ppid;
         (*body).child_uid = member!(u32, member!(Ptr, child, task_cred), cred_uid);
         (*body).parent_start = parent_start;
-        (*body).comm = member!([u8; 16], child, task_comm);
+        (*body).comm = kernel::sixteen(child, off!(task_comm));
         this.header(&raw mut (*record).header, parent, pid_tgid, event_type, 0);
     }
     this.submit(record.cast(), size_of::<Fork>() as u64, 0);
@@ -104,14 +103,13 @@ pub fn on_exit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn try_exit(ctx: &BtfTracePointContext) -> Option<()> {
     let task: Ptr = ctx.arg(0);
-    // SAFETY: takes nothing.
-    let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
+    let pid_tgid = kernel::pid_tgid(task);
     let origin = emit::origin_of_child(task, pid_tgid)?;
     let force = emit::filter()?;
     if !emit::wants(force.filter, hook::EXIT) || member!(u32, task, task_flags) & PF_KTHREAD != 0 {
         return None;
     }
-    let this = Event::seen(hook::EXIT, event::PROCEXIT, force, origin)?;
+    let this = Event::seen(hook::EXIT, event::PROCEXIT, force, origin, task)?;
     if member!(u32, member!(Ptr, task, task_signal), signal_live) != 0 {
         this.filtered();
         return None;

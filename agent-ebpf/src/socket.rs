@@ -78,7 +78,7 @@ pub fn own(ends: *mut Ends, sk: Ptr) {
             let local: [u8; 4] = member!([u8; 4], sk, sk_rcv_saddr);
             (&raw mut (*ends).local_addr).cast::<[u8; 4]>().write(local);
         } else if has!(sk_v6_rcv_saddr) {
-            (*ends).local_addr = member!([u8; 16], sk, sk_v6_rcv_saddr);
+            (*ends).local_addr = kernel::sixteen(sk, off!(sk_v6_rcv_saddr));
         }
     }
 }
@@ -101,7 +101,7 @@ pub fn peer(ends: *mut Ends, sk: Ptr, family: u16) {
             let addr: [u8; 4] = member!([u8; 4], sk, sk_daddr);
             (&raw mut (*ends).addr).cast::<[u8; 4]>().write(addr);
         } else if has!(sk_v6_daddr) {
-            (*ends).addr = member!([u8; 16], sk, sk_v6_daddr);
+            (*ends).addr = kernel::sixteen(sk, off!(sk_v6_daddr));
         }
     }
 }

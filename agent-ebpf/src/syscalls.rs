@@ -10,7 +10,7 @@ use agent_abi::{
     call::{self, TYPES},
     record::hook,
 };
-use aya_ebpf::{EbpfContext as _, helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
 use core::ffi::c_void;
 
 static HOOKS: [u8; TYPES] = call::hooks();
@@ -37,12 +37,12 @@ fn exit(ctx: *mut c_void) -> i32 {
 #[inline(always)]
 fn try_exit(regs: Ptr, ret: i64) -> Option<()> {
     let nr = load!(u64, regs, regs_nr);
-    let (event_type, compat) = arch::served(regs, nr)?;
+    let task = kernel::current();
+    let (event_type, compat) = arch::served(task, regs, nr)?;
     // Volatile, so that the compiler does not take the bounds of what is indexed by it from the table: the verifier cannot.
     // SAFETY: masked, so inside of the table.
     let hook = unsafe { (&raw const HOOKS).cast::<u8>().add(event_type as usize & (TYPES - 1)).read_volatile() };
-    // SAFETY: takes nothing.
-    let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
+    let pid_tgid = kernel::pid_tgid(task);
     let force = emit::filter()?;
     // What is started is told by a hook of its own.
     if hook == hook::EXEC && (ret >= 0 || force.filter.failed_execs == 0) {
@@ -53,11 +53,10 @@ fn try_exit(regs: Ptr, ret: i64) -> Option<()> {
         return None;
     }
     let origin = emit::origin(pid_tgid)?;
-    let mut this = Event::seen(hook, event_type, force, origin)?;
+    let mut this = Event::seen(hook, event_type, force, origin, task)?;
     if compat {
         this.compat();
     }
-    let task = kernel::current();
     let call = Call { regs, nr, ret, task, files: kernel::files(task), pid_tgid, event_type, compat };
     let told = match hook {
         hook::CONNECT => connect::connect(&mut this, &call),

@@ -120,11 +120,12 @@ struct Wanted {
 /// io_uring is in none.
 #[inline(always)]
 fn wanted(hook: u8) -> Option<Wanted> {
-    let regs = kernel::task_regs(kernel::current());
+    let task = kernel::current();
+    let regs = kernel::task_regs(task);
     if regs.is_null() {
         return None;
     }
-    let (event_type, _) = arch::served(regs, load!(u64, regs, regs_nr))?;
+    let (event_type, _) = arch::served(task, regs, load!(u64, regs, regs_nr))?;
     // Volatile: as in `syscalls`.
     // SAFETY: masked, so inside of the table.
     let of = unsafe { (&raw const HOOKS).cast::<u8>().add(event_type as usize & (TYPES - 1)).read_volatile() };
@@ -132,8 +133,7 @@ fn wanted(hook: u8) -> Option<Wanted> {
         return None;
     }
     let force = emit::filter()?;
-    // SAFETY: takes nothing.
-    let pid_tgid = unsafe { generated::bpf_get_current_pid_tgid() };
+    let pid_tgid = kernel::pid_tgid(task);
     // The call that proves a hook need not be of a type that somebody wants.
     if !emit::wants_type(force.filter, event_type) && !emit::is_canary(pid_tgid) {
         return None;

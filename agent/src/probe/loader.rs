@@ -246,7 +246,7 @@ fn maps(ebpf: &mut Ebpf, ring_size: usize) -> Result<Maps, ProbeError> {
             lost: take(ebpf, "LOST")?,
             shed: take(ebpf, "SHED")?,
         },
-        sides: Sides(take(ebpf, "SIDES")?),
+        sides: Sides { sides: take(ebpf, "SIDES")?, changes: take(ebpf, "SIDES_CHANGES")? },
         canaries: take(ebpf, "CANARIES")?,
         counters: take(ebpf, "COUNTERS")?,
         ring,

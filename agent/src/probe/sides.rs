@@ -3,10 +3,15 @@
 //! Invariant: the kernel is told only what holds for every process of that cgroup; of others it does not know, and then sends
 //! all that either side wants.
 use agent_abi::map::{SIDE_CONTAINER, SIDE_HOST};
-use aya::maps::{HashMap, MapData};
+use aya::maps::{Array, HashMap, MapData, MapError};
 
 /// The map of sides. There is one writer.
-pub struct Sides(pub(super) HashMap<MapData, u64, u64>);
+pub struct Sides {
+    /// By cgroup.
+    pub(super) sides: HashMap<MapData, u64, u64>,
+    /// How often they have changed, in the kernel's own copy: what a processor has noted from before is then not used any more.
+    pub(super) changes: Array<MapData, u64>,
+}
 
 impl std::fmt::Debug for Sides {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -18,7 +23,7 @@ impl Sides {
     /// The processes of `cgroup` (as records number it) are in a container, or not.
     pub fn tell(&mut self, cgroup: u64, in_container: bool) {
         let side = if in_container { SIDE_CONTAINER } else { SIDE_HOST };
-        if let Err(error) = self.0.insert(cgroup, side, 0) {
+        if let Err(error) = self.sides.insert(cgroup, side, 0).and_then(|()| self.changed()) {
             // It costs time, not events: what is not told passes.
             tracing::debug!(cgroup, %error, "the kernel is not told on which side a cgroup is");
         }
@@ -26,9 +31,18 @@ impl Sides {
 
     /// Takes everything back.
     pub fn forget(&mut self) {
-        let told: Vec<u64> = self.0.keys().filter_map(Result::ok).collect();
+        let told: Vec<u64> = self.sides.keys().filter_map(Result::ok).collect();
         for cgroup in told {
-            let _ = self.0.remove(&cgroup);
+            let _ = self.sides.remove(&cgroup);
         }
+        if let Err(error) = self.changed() {
+            tracing::warn!(%error, "the kernel may still go by the sides of cgroups that were taken back");
+        }
+    }
+
+    /// After each change.
+    fn changed(&mut self) -> Result<(), MapError> {
+        let changes = self.changes.get(&0, 0)?;
+        self.changes.set(0, changes.wrapping_add(1), 0)
     }
 }
