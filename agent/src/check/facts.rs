@@ -146,6 +146,15 @@ fn pid_namespace() -> Fact {
     }
 }
 
+/// How the programs read kernel memory: nothing that is missed, but something that costs.
+pub(super) fn reads(slow: Option<&str>) -> Fact {
+    let found = match slow {
+        None => "direct (bpf_rdonly_cast)".to_owned(),
+        Some(why) => format!("by calls of a helper, so that an event costs half as much again: {why}"),
+    };
+    Fact::new("reads of kernel memory", true, found, "")
+}
+
 /// Options of the running kernel, where it tells them.
 pub(super) fn options() -> Vec<Fact> {
     let config = config();

@@ -80,7 +80,10 @@ fn examine() -> (Report, Verdict) {
     let uname = rustix::system::uname();
     let kernel = format!("{} {}", uname.release().to_string_lossy(), uname.machine().to_string_lossy());
     let (hooks, error, tried) = match try_hooks() {
-        Ok(hooks) => (hooks, String::new(), true),
+        Ok((hooks, slow_reads)) => {
+            facts.push(facts::reads(slow_reads.as_deref()));
+            (hooks, String::new(), true)
+        }
         Err(error) => {
             let tried = !matches!(error, ProbeError::NotAllowed { .. });
             (Vec::new(), error.to_string(), tried)
@@ -100,8 +103,8 @@ fn examine() -> (Report, Verdict) {
     (Report { kernel, ok, facts, hooks, error }, verdict)
 }
 
-/// Loads, attaches and sets off every hook.
-fn try_hooks() -> Result<Vec<HookReport>, ProbeError> {
+/// Loads, attaches and sets off every hook; with it [`Probe::slow_reads`].
+fn try_hooks() -> Result<(Vec<HookReport>, Option<String>), ProbeError> {
     let mut probe = Probe::load(&Options { ring_size: RING, ..Options::default() })?;
     let filter_of = |hooks: &[Hook]| KernelFilter {
         generation: 1,
@@ -133,7 +136,7 @@ fn try_hooks() -> Result<Vec<HookReport>, ProbeError> {
         let refused = refused.iter().find(|(hook, _)| *hook == status.hook).map(|(_, why)| why.as_str());
         hook_report(&status, refused, &trouble)
     };
-    Ok(probe.hook_status().into_iter().map(report).collect())
+    Ok((probe.hook_status().into_iter().map(report).collect(), probe.slow_reads().map(str::to_owned)))
 }
 
 fn all_fired(probe: &Probe, ring: &mut Ring) -> bool {

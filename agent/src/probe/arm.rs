@@ -27,6 +27,7 @@ pub struct Probe {
     attached: BTreeMap<Program, Link>,
     kept: Kept,
     refused: Vec<(Program, String)>,
+    slow_reads: Option<String>,
     /// See [`Loaded::untold`].
     untold: Vec<EventType>,
 }
@@ -70,7 +71,7 @@ impl Probe {
     /// No BTF, no permission, or the kernel refuses a life-cycle program. Other refused programs show in
     /// [`Self::hook_status`].
     pub fn load(options: &Options) -> Result<Self, ProbeError> {
-        let Loaded { ebpf, maps, refused, untold } = loader::load(options)?;
+        let Loaded { ebpf, maps, refused, slow_reads, untold } = loader::load(options)?;
         let life_cycle = Hook::ALL.iter().copied().filter(|h| h.is_life_cycle());
         for hook in life_cycle {
             if let Some((_, reason)) = refused.iter().find(|(p, _)| *p == program(hook)) {
@@ -91,8 +92,15 @@ impl Probe {
             kept: maps.kept,
             attached: BTreeMap::new(),
             refused,
+            slow_reads,
             untold,
         })
+    }
+
+    /// Why kernel memory is read by calls of a helper, which makes an event cost half as much again; None where it is read directly.
+    #[must_use]
+    pub fn slow_reads(&self) -> Option<&str> {
+        self.slow_reads.as_deref()
     }
 
     /// Attaches what `filter` newly needs; what passes stays as it is. The caller then adds its rules to those in force and

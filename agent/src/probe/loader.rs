@@ -80,6 +80,8 @@ pub(super) struct Loaded {
     pub(super) maps: Maps,
     /// Why a program could not be loaded, by program.
     pub(super) refused: Vec<(Program, String)>,
+    /// Why kernel memory is read by calls of a helper and not directly.
+    pub(super) slow_reads: Option<String>,
     /// Event types that an io_uring can be asked for, and that this kernel does not describe the requests of.
     pub(super) untold: Vec<EventType>,
 }
@@ -107,13 +109,13 @@ pub(super) fn load(options: &Options) -> Result<Loaded, ProbeError> {
         .override_global("OFFSETS", kernel.offsets.as_bytes(), true)
         .override_global("SETTINGS", settings.as_bytes(), true)
         .map_max_entries("EVENTS", ring_size as u32)
-        .load(&object(kernel.cast))
+        .load(&object(kernel.cast.as_ref().ok().copied()))
         .map_err(|e| not_allowed(&e).unwrap_or_else(|| ProbeError::Object(chain(&e))))?;
     let refused = verify(&mut ebpf, &btf, &kernel)?;
     drop(btf);
     give_memory_back();
     let untold = untold(&kernel.offsets);
-    Ok(Loaded { maps: maps(&mut ebpf, ring_size)?, ebpf, refused, untold })
+    Ok(Loaded { maps: maps(&mut ebpf, ring_size)?, ebpf, refused, slow_reads: kernel.cast.err(), untold })
 }
 
 /// The object with that number for `bpf_rdonly_cast`; with none, in its place what does nothing, which is never come by.
@@ -318,5 +320,29 @@ fn missing_rights() -> String {
         "none, but the kernel is locked down (lockdown=confidentiality)".to_owned()
     } else {
         "none: seccomp or another security module forbids bpf()".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_placeholder_becomes_the_call_or_nothing() {
+        let count = |object: &[u8], instruction: u64| {
+            object.chunks_exact(8).filter(|i| *i == instruction.to_le_bytes()).count()
+        };
+        let placeholder = u64::from(CAST_PLACEHOLDER) << 32 | u64::from(CALL_HELPER);
+        let call = 0x1234_5678 << 32 | u64::from(trial::CALL_FUNCTION);
+        let places = count(OBJECT, placeholder);
+        assert!(places > 100, "{places}");
+        let with = object(Some(0x1234_5678));
+        assert_eq!((count(&with, placeholder), count(&with, call)), (0, places));
+        let without = object(None);
+        assert_eq!(count(&without, placeholder), 0);
+        assert_eq!((with.len(), without.len()), (OBJECT.len(), OBJECT.len()));
+        // Nowhere else, as at an odd place: it would be called as a helper that there is none of.
+        let bytes = CAST_PLACEHOLDER.to_le_bytes();
+        assert!(!with.windows(4).any(|w| w == bytes));
     }
 }

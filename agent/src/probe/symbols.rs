@@ -18,8 +18,8 @@ pub(super) struct Kernel {
     pub(super) features: u32,
     /// Whether it takes programs on its own functions, so that what it used can be kept; else why not.
     pub(super) keeps: Result<(), String>,
-    /// The number of `bpf_rdonly_cast`, where it makes memory of any address ([`feature::CAST`]).
-    pub(super) cast: Option<u32>,
+    /// The number of `bpf_rdonly_cast`, where it makes memory of any address ([`feature::CAST`]); else why not.
+    pub(super) cast: Result<u32, String>,
     /// The cgroup controller whose hierarchy stands in for an empty unified one.
     pub(super) cgroup_subsys: u32,
 }
@@ -34,8 +34,8 @@ impl Kernel {
             std::fs::read(VMLINUX_BTF).map_err(|source| ProbeError::NoBtf { path: VMLINUX_BTF.to_owned(), source })?;
         let btf = Btf::parse(data).map_err(|e| ProbeError::BadBtf(e.to_string()))?;
         let mut kernel = Self::from_btf(&btf)?;
-        kernel.cast = btf.function("bpf_rdonly_cast").filter(|id| trial::cast(*id).is_ok());
-        if kernel.cast.is_some() {
+        kernel.cast = cast(&btf);
+        if kernel.cast.is_ok() {
             kernel.features |= feature::CAST;
         }
         kernel.keeps = if baseline_only { Err("the baseline is asked for".to_owned()) } else { kernel.tries(&btf) };
@@ -72,8 +72,21 @@ impl Kernel {
         let helpers = [("BPF_FUNC_task_pt_regs", feature::TASK_PT_REGS), ("BPF_FUNC_loop", feature::LOOP)];
         let has = |name| btf.enumerator("bpf_func_id", name).is_some();
         let features = helpers.iter().filter(|(name, _)| has(name)).fold(0, |bits, (_, bit)| bits | bit);
-        Ok(Self { offsets, features, keeps: Err("not tried".to_owned()), cast: None, cgroup_subsys: subsystem(btf) })
+        Ok(Self {
+            offsets,
+            features,
+            keeps: Err("not tried".to_owned()),
+            cast: Err("not tried".to_owned()),
+            cgroup_subsys: subsystem(btf),
+        })
     }
+}
+
+/// Tries `bpf_rdonly_cast`.
+fn cast(btf: &Btf) -> Result<u32, String> {
+    let id = btf.function("bpf_rdonly_cast").ok_or("this kernel has no bpf_rdonly_cast (Linux 6.2)")?;
+    trial::cast(id).map_err(|e| format!("its bpf_rdonly_cast takes no plain address (Linux 6.17): {e}"))?;
+    Ok(id)
 }
 
 /// `memory` is where container runtimes always make a cgroup; `pids` where the memory controller is not built in.

@@ -14,7 +14,7 @@ pub(super) const CALL_FUNCTION: u32 = 0x2085;
 
 /// What BPF_PROG_LOAD takes of `union bpf_attr`.
 #[repr(C)]
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Attributes {
     prog_type: u32,
     insn_cnt: u32,
