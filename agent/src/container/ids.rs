@@ -2,7 +2,8 @@
 use super::{Container, ContainerRef, parse, parse_proc_file};
 use crate::probe::Sides;
 use agent_abi::map::OTHER_HIERARCHY;
-use std::{collections::HashMap, path::Path, sync::Arc};
+use foldhash::HashMap;
+use std::{path::Path, sync::Arc};
 
 /// `container.id` outside of containers.
 pub const HOST_ID: &str = "host";
@@ -68,6 +69,9 @@ impl Containers {
 
     /// Learns a cgroup by its path. `None`: the path names no container, which for a path that was cut proves nothing.
     pub fn learn(&mut self, cgroup: u64, path: &[u8]) -> ContainerRef {
+        if let Some(known) = self.known(cgroup) {
+            return known;
+        }
         let found = std::str::from_utf8(path).ok().and_then(parse).map(|c| self.share(c));
         if found.is_some() || path.starts_with(b"/") {
             self.remember(cgroup, &found);

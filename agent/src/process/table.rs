@@ -4,8 +4,9 @@ use crate::{
     container::{ContainerRef, Containers},
     probe::record::{Call, Exec, Fork, Header},
 };
+use foldhash::{HashMap, HashMapExt as _};
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
