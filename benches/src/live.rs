@@ -133,6 +133,8 @@ fn tell(l: &Loop, m: &Pairs, figures: &mut Vec<Figure>) {
     let spread_text = format!("{}: added to the program ({least:.0} to {most:.0})", l.name);
     figures.push(Figure::told(spread_text, middle, "ns"));
     let mut total = middle.max(0.0);
+    // An agent makes nothing faster: where a pair says so, noise is more than what is measured, and no verdict is to be had from it.
+    let is_clear = least >= 0.0;
     if l.hook.is_some() {
         let (least, own, most) = spread(&m.own);
         let text = format!("{}: the agent's processor time ({least:.0} to {most:.0})", l.name);
@@ -145,8 +147,7 @@ fn tell(l: &Loop, m: &Pairs, figures: &mut Vec<Figure>) {
     }
     let text = format!("{}: together", l.name);
     figures.push(match l.aim {
-        // An agent makes nothing faster: what says so is noise, and no verdict is to be had from it.
-        Some(aim) if middle >= 0.0 => Figure::at_most(text, total, f64::from(aim), "ns"),
+        Some(aim) if is_clear => Figure::at_most(text, total, f64::from(aim), "ns"),
         _ => Figure::told(text, total, "ns"),
     });
 }
