@@ -51,7 +51,7 @@ pub fn begin(s: *mut Scratch, path: Path) {
     enter(s, path.mnt.wrapping_sub(off!(mount_mnt)));
 }
 
-/// From where the walk is to the root; notes the dentries that it comes by.
+/// From where the walk is to the root; notes the dentries that it comes by, [`COMPONENTS_MAX`] at most: there is room for no more.
 #[inline(always)]
 pub fn climb(s: *mut Scratch) {
     // Most paths end within these: a round that is a call costs as much again for its return.
@@ -60,7 +60,7 @@ pub fn climb(s: *mut Scratch) {
             return;
         }
     }
-    if !rounds!(s, COMPONENTS_MAX as u32, step) {
+    if !rounds!(s, COMPONENTS_MAX as u32 - NEAR, step) {
         scratch::truncated(s);
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     support::{Live, everything, live, on_overlay},
 };
 use agent::probe::{KernelFilter, Tables, record::Layer};
+use agent_abi::record::COMPONENTS_MAX;
 use engine::{
     event::{EventType, Hook},
     plan::OpenFilter,
@@ -171,6 +172,31 @@ fn a_path_past_the_bounds_keeps_its_end_and_says_so() {
     assert!(open.path.starts_with("/d/d/"), "{}", open.path);
     let counters = live.probe.counters().unwrap();
     assert!(counters.iter().any(|c| c.hook == Hook::Open && c.truncated > 0));
+}
+
+/// Around the most components that are climbed: each path is whole, or says that it is not and has the end right.
+#[test]
+fn a_path_near_the_bounds_is_whole_or_says_that_it_is_not() {
+    let Some(mut live) = live(&everything(1)) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (mut whole, mut cut) = (0, 0);
+    for depth in COMPONENTS_MAX - 8..COMPONENTS_MAX + 8 {
+        let parts: Vec<String> = (1..depth - dir.path().components().count()).map(|n| format!("d{n}")).collect();
+        let folder = dir.path().join(parts.join("/"));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(format!("of-{depth}-components"));
+        File::create(&file).unwrap();
+        let (header, open) = live.open(&format!("of-{depth}-components"));
+        let expected = file.to_str().unwrap();
+        if header.truncated {
+            cut += 1;
+            assert!(expected.ends_with(&open.path), "{depth}: {}", open.path);
+        } else {
+            whole += 1;
+            assert_eq!(open.path, expected, "{depth}");
+        }
+    }
+    assert!(whole >= 4 && cut >= 4, "{whole} {cut}");
 }
 
 #[test]
