@@ -3,7 +3,7 @@
 //! `load!` reads directly through a pointer whose type the verifier knows (a tracepoint's argument, the current task, and
 //! what such point to), for a nanosecond; a bad address yields zero there as well. `member!` and `read` take any address: for as
 //! little where the kernel makes memory of it (`bpf_rdonly_cast` of Linux 6.17, which becomes a move), else by `bpf_probe_read_kernel`
-//! for twenty times as much: so what lies side by side is read at once.
+//! for many times as much: so what lies side by side is read at once.
 //!
 //! What `load!` costs is paid at start: for each pointer that it loads out of a structure that is trusted (a task, an argument) the
 //! verifier of Linux 6.3 and later searches all type names of the kernel, up to four times, a third of a millisecond each, and again

@@ -150,7 +150,7 @@ fn pid_namespace() -> Fact {
 pub(super) fn reads(slow: Option<&str>) -> Fact {
     let found = match slow {
         None => "direct (bpf_rdonly_cast)".to_owned(),
-        Some(why) => format!("by calls of a helper, so that an event costs half as much again: {why}"),
+        Some(why) => format!("by calls of a helper, so that each event costs more: {why}"),
     };
     Fact::new("reads of kernel memory", true, found, "")
 }

@@ -97,7 +97,7 @@ impl Probe {
         })
     }
 
-    /// Why kernel memory is read by calls of a helper, which makes an event cost half as much again; None where it is read directly.
+    /// Why kernel memory is read by calls of a helper, which costs more; None where it is read directly.
     #[must_use]
     pub fn slow_reads(&self) -> Option<&str> {
         self.slow_reads.as_deref()

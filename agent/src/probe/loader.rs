@@ -21,8 +21,6 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ag
 
 /// `call` of a helper, its number left out (include/uapi/linux/bpf.h).
 const CALL_HELPER: u32 = 0x85;
-/// `r0 = 0`.
-const NOTHING: u64 = 0xb7;
 
 /// Smallest ring: one page.
 const MIN_RING: usize = 4096;
@@ -122,7 +120,7 @@ pub(super) fn load(options: &Options) -> Result<Loaded, ProbeError> {
 fn object(cast: Option<u32>) -> Vec<u8> {
     let call = |code: u32, number: u32| u64::from(number) << 32 | u64::from(code);
     let [placeholder, real] =
-        [call(CALL_HELPER, CAST_PLACEHOLDER), cast.map_or(NOTHING, |id| call(trial::CALL_FUNCTION, id))]
+        [call(CALL_HELPER, CAST_PLACEHOLDER), cast.map_or(trial::NOTHING[0], |id| call(trial::CALL_FUNCTION, id))]
             .map(u64::to_le_bytes);
     let mut object = OBJECT.to_vec();
     // Instructions are of eight bytes, and aligned.

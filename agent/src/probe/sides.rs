@@ -3,7 +3,7 @@
 //! Invariant: the kernel is told only what holds for every process of that cgroup; of others it does not know, and then sends
 //! all that either side wants.
 use agent_abi::map::{SIDE_CONTAINER, SIDE_HOST};
-use aya::maps::{Array, HashMap, MapData, MapError};
+use aya::maps::{Array, HashMap, MapData};
 
 /// The map of sides. There is one writer.
 pub struct Sides {
@@ -23,9 +23,10 @@ impl Sides {
     /// The processes of `cgroup` (as records number it) are in a container, or not.
     pub fn tell(&mut self, cgroup: u64, in_container: bool) {
         let side = if in_container { SIDE_CONTAINER } else { SIDE_HOST };
-        if let Err(error) = self.sides.insert(cgroup, side, 0).and_then(|()| self.changed()) {
+        match self.sides.insert(cgroup, side, 0) {
+            Ok(()) => self.changed(),
             // It costs time, not events: what is not told passes.
-            tracing::debug!(cgroup, %error, "the kernel is not told on which side a cgroup is");
+            Err(error) => tracing::debug!(cgroup, %error, "the kernel is not told on which side a cgroup is"),
         }
     }
 
@@ -35,14 +36,15 @@ impl Sides {
         for cgroup in told {
             let _ = self.sides.remove(&cgroup);
         }
-        if let Err(error) = self.changed() {
-            tracing::warn!(%error, "the kernel may still go by the sides of cgroups that were taken back");
-        }
+        self.changed();
     }
 
     /// After each change.
-    fn changed(&mut self) -> Result<(), MapError> {
-        let changes = self.changes.get(&0, 0)?;
-        self.changes.set(0, changes.wrapping_add(1), 0)
+    fn changed(&mut self) {
+        let changes = self.changes.get(&0, 0);
+        if let Err(error) = changes.and_then(|changes| self.changes.set(0, changes.wrapping_add(1), 0)) {
+            // Unlike what is not told, this could cost events: of a cgroup whose side has changed or was taken back.
+            tracing::warn!(%error, "the kernel may go by an old side of a cgroup and leave out events of it; start the agent again");
+        }
     }
 }

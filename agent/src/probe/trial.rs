@@ -8,7 +8,7 @@ const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_TRACE_FENTRY: u32 = 24;
 /// `r0 = 0; exit`.
-const NOTHING: [u64; 2] = [0xb7, 0x95];
+pub(super) const NOTHING: [u64; 2] = [0xb7, 0x95];
 /// `call` of the kernel function with the number that is put in (BPF_PSEUDO_KFUNC_CALL).
 pub(super) const CALL_FUNCTION: u32 = 0x2085;
 
