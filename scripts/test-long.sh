@@ -6,7 +6,7 @@
 #   EYAS_CASES     generated cases of each property test of the engine (1000000)
 #   EYAS_FLOOD_SECONDS   of 200,000 opens a second against the release agent (20), each
 #   EYAS_CONTAINERS   made and removed in turn (20000: more than the agent keeps)
-#   EYAS_RELOADS   changes of the rules under 10,000 opens a second (1000: some three minutes)
+#   EYAS_RELOADS   changes of the rules under 10,000 opens a second (1000: a minute)
 here=$(dirname "$0")
 # shellcheck source=scripts/lib.sh
 source "$here/lib.sh"

@@ -271,14 +271,15 @@ impl Probe {
         self.ring.take().map(|(map, size)| Ring::new(map, size, Arc::clone(&self.board))).transpose()
     }
 
-    /// Sets off a canary for each attached hook, from the calling thread (blocks for some milliseconds, not to be called
+    /// Sets off a canary for each attached hook and one through an io_uring, from the calling thread (blocks for some milliseconds, not to be called
     /// by the thread that drains). Whether it came through shows in [`Self::hook_status`] once the ring was drained.
     ///
     /// # Errors
     /// A canary could not be set off; the others have been.
     pub fn fire_canaries(&self) -> Result<(), ProbeError> {
         let hooks: Vec<Hook> = Hook::ALL.iter().copied().filter(|h| self.is_attached(*h)).collect();
-        canary::fire(&self.canaries, &self.board, &hooks)
+        let ring = hooks.contains(&Hook::Open) && self.attached.contains_key(&Program::IoUring);
+        canary::fire(&self.canaries, &self.board, &hooks, ring)
     }
 
     fn is_attached(&self, hook: Hook) -> bool {
@@ -355,7 +356,10 @@ impl Probe {
         }
         let untold: Vec<&str> = self.untold.iter().filter(|t| t.hook() == hook).map(|t| t.as_str()).collect();
         Some(match untold.as_slice() {
-            [] => "what goes through an io_uring is seen when it is submitted".to_owned(),
+            [] => format!(
+                "what goes through an io_uring is seen when it is submitted{}",
+                self.board.through_ring().describe()
+            ),
             names => format!(
                 "of what goes through an io_uring {} is not seen: this kernel does not describe such requests",
                 names.join(", ")

@@ -7,17 +7,18 @@ use super::{
     ProbeError,
     loader::{Value, chain},
     record::{Body, decode},
+    ring_canary::{self, RingCanary},
 };
 use agent_abi::map::CanaryState;
 use aya::maps::{Array, MapData};
 use engine::event::Hook;
 use parking_lot::Mutex;
 use std::{
-    ffi::OsStr,
+    ffi::{CStr, OsStr},
     fs::File,
     io,
     net::{Ipv4Addr, UdpSocket},
-    os::unix::process::CommandExt as _,
+    os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::SystemTime,
@@ -26,7 +27,7 @@ use std::{
 /// `argv[0]` of the child that proves exec, fork and exit.
 const CHILD: &str = "eyas-canary";
 /// Opened to prove open: there wherever /proc is, and of no interest to anybody.
-const FILE: &str = "/proc/sys/kernel/osrelease";
+pub(super) const FILE: &CStr = c"/proc/sys/kernel/osrelease";
 /// Connected to (UDP: nothing is sent) to prove connect: the discard service.
 const PORT: u16 = 9;
 
@@ -41,6 +42,7 @@ pub fn is_canary_child() -> bool {
 pub(super) struct Board {
     nonce: AtomicU32,
     proven: Mutex<[Option<Proof>; Hook::ALL.len()]>,
+    ring: Mutex<RingCanary>,
 }
 
 /// That a canary of a hook came back.
@@ -54,7 +56,7 @@ pub(super) struct Proof {
 
 impl Default for Board {
     fn default() -> Self {
-        Self { nonce: AtomicU32::new(0), proven: Mutex::new([None; Hook::ALL.len()]) }
+        Self { nonce: AtomicU32::new(0), proven: Mutex::new([None; Hook::ALL.len()]), ring: Mutex::default() }
     }
 }
 
@@ -64,23 +66,36 @@ impl Board {
         self.proven.lock()[hook as usize]
     }
 
+    /// What became of the canary that went through an io_uring.
+    pub(super) fn through_ring(&self) -> RingCanary {
+        self.ring.lock().clone()
+    }
+
     /// Looks at a canary's record.
     pub(super) fn note(&self, bytes: &[u8]) {
         let record = match decode(bytes) {
             Ok(record) => record,
             Err(error) => return tracing::warn!(%error, "a canary came back damaged"),
         };
+        let through_ring = record.header.io_uring;
         let expected = match &record.body {
+            // Of a request the path is the argument.
+            Body::Open(open) if through_ring => open.path == FILE.to_bytes(),
             Body::Exec(exec) => exec.args.starts_with(CHILD.as_bytes()),
             Body::FailedExec(_) => false,
             Body::Fork(_) | Body::Exit(_) => true,
-            Body::Open(open) => open.resolved && open.path == FILE.as_bytes(),
+            Body::Open(open) => open.resolved && open.path == FILE.to_bytes(),
             Body::Connect(c) => c.addr == Some(Ipv4Addr::LOCALHOST.into()) && c.port == PORT,
             // Which call it was, the nonce vouches for the rest.
             Body::Call(_) => true,
         };
         // The child opens its libraries as a canary, too: not what we look for.
-        if expected && record.header.nonce == self.nonce.load(Ordering::Acquire) {
+        if !expected || record.header.nonce != self.nonce.load(Ordering::Acquire) {
+            return;
+        }
+        if through_ring {
+            *self.ring.lock() = RingCanary::Back;
+        } else {
             let proof = Proof { at: SystemTime::now(), used: record.header.used };
             self.proven.lock()[record.header.hook as usize] = Some(proof);
         }
@@ -90,8 +105,9 @@ impl Board {
 /// The map that arms canaries.
 pub(super) type CanaryMap = Mutex<Array<MapData, Value<CanaryState>>>;
 
-/// Sets off one canary for each of `hooks` from this thread.
-pub(super) fn fire(map: &CanaryMap, board: &Board, hooks: &[Hook]) -> Result<(), ProbeError> {
+/// Sets off one canary for each of `hooks` from this thread, and before them one through an io_uring where `ring` says that its program
+/// is attached.
+pub(super) fn fire(map: &CanaryMap, board: &Board, hooks: &[Hook], ring: bool) -> Result<(), ProbeError> {
     let failed = |e: aya::maps::MapError| ProbeError::Map { what: "arm the canaries", reason: chain(&e) };
     // One at a time; the lock is held while they fly.
     let mut map = map.lock();
@@ -99,6 +115,13 @@ pub(super) fn fire(map: &CanaryMap, board: &Board, hooks: &[Hook]) -> Result<(),
     board.nonce.store(nonce, Ordering::Release);
     let tid = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
     map.set(0, Value(CanaryState { tid, nonce }), 0).map_err(failed)?;
+    // First, so that it is back when the others are.
+    if ring {
+        *board.ring.lock() = RingCanary::Away;
+        if let Err(error) = ring_canary::ask() {
+            *board.ring.lock() = RingCanary::Refused(error.to_string());
+        }
+    }
     let child = hooks.iter().find(|h| h.is_life_cycle()).map(|h| (*h, child()));
     let others = hooks.iter().filter(|h| !h.is_life_cycle()).map(|h| (*h, call(*h)));
     let results: Vec<_> = child.into_iter().chain(others).collect();
@@ -124,7 +147,7 @@ fn child() -> io::Result<()> {
 
 fn call(hook: Hook) -> io::Result<()> {
     match hook {
-        Hook::Open => File::open(FILE).map(|_| ()),
+        Hook::Open => File::open(OsStr::from_bytes(FILE.to_bytes())).map(|_| ()),
         Hook::Connect => UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.connect((Ipv4Addr::LOCALHOST, PORT)),
         Hook::Bind => UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map(|_| ()),
         Hook::Exec | Hook::Fork | Hook::Exit => Ok(()),

@@ -26,6 +26,7 @@ mod mapped;
 mod programs;
 pub mod record;
 mod ring;
+mod ring_canary;
 mod sides;
 mod symbols;
 mod tables;

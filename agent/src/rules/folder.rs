@@ -18,7 +18,9 @@ use std::{
 use tokio::sync::mpsc;
 
 /// Changes that come within this time of each other are one change: an editor writes a file in several steps.
-const SETTLE: Duration = Duration::from_millis(100);
+const SETTLE: Duration = Duration::from_millis(30);
+/// A folder that never comes to rest is read this often all the same.
+const RESTLESS: Duration = Duration::from_secs(1);
 
 /// What a folder compiled to.
 #[derive(Debug)]
@@ -140,13 +142,9 @@ impl FolderWatch {
     /// Waits for the next change, and until changes have settled. `None` when the watch has died.
     pub async fn changed(&mut self) -> Option<()> {
         self.changed.recv().await?;
-        // Bounded: a folder that never comes to rest is read every second all the same.
-        for _ in 0..10 {
-            match tokio::time::timeout(SETTLE, self.changed.recv()).await {
-                Ok(more) => more?,
-                Err(_) => break,
-            }
-        }
+        let rest = async { while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.changed.recv()).await {} };
+        // A watch that died meanwhile is told by the next call: what changed before is read.
+        let _ = tokio::time::timeout(RESTLESS, rest).await;
         Some(())
     }
 }

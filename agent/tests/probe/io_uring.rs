@@ -111,6 +111,21 @@ fn sockaddr(to: SocketAddrV4) -> libc::sockaddr_in {
 
 const SOCKADDR: u32 = size_of::<libc::sockaddr_in>() as u32;
 
+/// A canary goes through a ring, too: its program is not the system calls'.
+#[test]
+fn a_canary_through_a_ring_comes_back() {
+    let Some(mut live) = live(&KernelFilter::everything(1, HOOKS)) else { return };
+    if ring(&live, false).is_none() {
+        return;
+    }
+    let reason = |live: &Live| live.probe.hook_status()[Hook::Open as usize].reason.clone();
+    assert!(reason(&live).contains("no canary has gone through one"), "{}", reason(&live));
+    live.probe.fire_canaries().unwrap();
+    assert!(reason(&live).contains("its canary has not come back"), "{}", reason(&live));
+    while live.ring.drain(usize::MAX, &mut |_| {}) > 0 {}
+    assert!(reason(&live).contains("its canary came back"), "{}", reason(&live));
+}
+
 #[test]
 fn files_are_opened_and_changed_through_a_ring() {
     let Some(mut live) = live(&KernelFilter::everything(1, HOOKS)) else { return };
