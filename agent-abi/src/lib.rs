@@ -6,7 +6,8 @@
 //! - no `bool`, `Option` or enum crosses it: tags are plain numbers that user space checks before it trusts them.
 //!
 //! `record` is what travels through the ring, `map` what user space tells the programs and what they count,
-//! `call` which system calls are served and what their arguments are, `offsets` where the running kernel keeps the members that the programs read.
+//! `call` which system calls are served and what their arguments are, `offsets` where the running kernel keeps the members that the programs read, `plain` what the programs can know of a path that
+//! a call was given.
 #![no_std]
 
 #[macro_use]
@@ -14,6 +15,7 @@ mod wire;
 pub mod call;
 pub mod map;
 pub mod offsets;
+pub mod plain;
 pub mod record;
 
 pub use wire::Wire;

@@ -194,7 +194,7 @@ pub fn by_remote(event: &mut Event, s: *mut Scratch, hook: u8, ends: *const Ends
 
 /// The classes that the text in the scratch's key satisfies: those of its longest literal.
 #[inline(always)]
-fn find(s: *mut Scratch, slot: u32, tag: u32, bytes: usize) -> u64 {
+pub fn find(s: *mut Scratch, slot: u32, tag: u32, bytes: usize) -> u64 {
     set!(s, key.prefix_len, 32 + 8 * bytes as u32);
     set!(s, key.tag, tag);
     look_up(s, slot)

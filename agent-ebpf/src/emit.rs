@@ -125,7 +125,7 @@ pub struct Event {
     origin: Origin,
     /// The filter that it is judged by.
     pub force: InForce,
-    hook: u8,
+    pub hook: u8,
     /// The current task's, as records have it.
     pub cgroup: u64,
     /// The current task's mount namespace, where it is looked at.

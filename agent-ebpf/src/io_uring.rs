@@ -224,9 +224,6 @@ fn call(this: &mut Event, request: &Request) -> Option<()> {
         this.filtered();
         return None;
     }
-    if this.is_shed() {
-        return None;
-    }
     let Some(s) = scratch::io_uring(other::FIXED) else {
         this.dropped();
         return None;
@@ -235,14 +232,10 @@ fn call(this: &mut Event, request: &Request) -> Option<()> {
     scratch::clear(body);
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).args = given.args };
-    let (who, dirfd) = ([request.task, request.files], |n: u8| other::argument(body, n));
-    let (path, base) = other::given(s, KERNEL, who, given.path, recipe.dir, dirfd(recipe.dir));
-    let (path2, base2) = other::given(s, KERNEL, who, given.path2, recipe.dir2, dirfd(recipe.dir2));
-    unsafe {
-        (*body).path_len = path;
-        (*body).base_len = base;
-        (*body).path2_len = path2;
-        (*body).base2_len = base2;
+    let who = [request.task, request.files];
+    other::paths(this, s, KERNEL, who, body, recipe, [given.path, given.path2]);
+    if this.is_unwanted() || this.is_shed() {
+        return None;
     }
     let unix = if given.address.is_null() {
         0

@@ -31,6 +31,8 @@ mod failed_exec;
 #[cfg(target_arch = "bpf")]
 mod file;
 #[cfg(target_arch = "bpf")]
+mod given;
+#[cfg(target_arch = "bpf")]
 mod io_uring;
 #[cfg(target_arch = "bpf")]
 mod life;

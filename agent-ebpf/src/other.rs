@@ -2,7 +2,7 @@
 use crate::{
     arch, classes,
     emit::Event,
-    file,
+    file, given as paths,
     kernel::{self, Ptr},
     open::AT_FDCWD,
     path::{self, Path},
@@ -50,27 +50,18 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
         this.filtered();
         return None;
     }
-    if this.is_shed() {
-        return None;
-    }
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).ret = call.ret as u64 };
     let (tid, who) = (call.pid_tgid as u32, [call.task, call.files]);
-    let dirfd = |n: u8| argument(body, n);
     let name = |n: u8| argument(body, n) as Ptr;
     used::names(s, tid, this.force);
-    let first = used::first(s, name(recipe.path));
-    let (path, base) = given(s, AS_USED, who, first, recipe.dir, dirfd(recipe.dir));
-    let second = used::second(s, name(recipe.path2));
-    let (path2, base2) = given(s, AS_USED, who, second, recipe.dir2, dirfd(recipe.dir2));
-    let text = text(s, body, recipe);
-    unsafe {
-        (*body).path_len = path;
-        (*body).base_len = base;
-        (*body).path2_len = path2;
-        (*body).base2_len = base2;
-        (*body).text_len = text;
+    let names = [used::first(s, name(recipe.path)), used::second(s, name(recipe.path2))];
+    paths(this, s, AS_USED, who, body, recipe, names);
+    if this.is_unwanted() || this.is_shed() {
+        return None;
     }
+    let text = text(s, body, recipe);
+    unsafe { (*body).text_len = text };
     let unix = if address.is_null() {
         0
     } else {
@@ -129,6 +120,35 @@ fn address_argument(body: *const CallBody, recipe: &Recipe, compat: bool) -> (Pt
         let [name, len]: [u64; 2] = kernel::read_user(given as Ptr, 0);
         (name as Ptr, len & 0xffff)
     }
+}
+
+/// Appends the paths that the call was given, and leaves the classes that one of them satisfies.
+#[inline(always)]
+pub fn paths(
+    this: &mut Event,
+    s: *mut Scratch,
+    space: u8,
+    who: [Ptr; 2],
+    body: *mut CallBody,
+    recipe: &Recipe,
+    [first, second]: [Ptr; 2],
+) {
+    paths::begin(this, s);
+    let (path, base) = given(s, space, who, first, recipe.dir, argument(body, recipe.dir));
+    paths::add(this, s, path, base, false);
+    let (path2, base2) = given(s, space, who, second, recipe.dir2, argument(body, recipe.dir2));
+    if recipe.path2 != NONE {
+        // What is mounted may be a name, and stays that.
+        paths::add(this, s, path2, base2, recipe.dir2 == AS_IS);
+    }
+    // SAFETY: `body` points into the scratch.
+    unsafe {
+        (*body).path_len = path;
+        (*body).base_len = base;
+        (*body).path2_len = path2;
+        (*body).base2_len = base2;
+    }
+    paths::only(this, s);
 }
 
 /// Appends a path as it was given, then the directory that it starts from when it is relative; both lengths.

@@ -2,7 +2,10 @@
 //!
 //! What is read back from here is unknown to the verifier, so its states converge after each branch: walks stay linear in
 //! their bound. Hence the volatile accesses of `get!` and `set!`.
-use crate::kernel::{self, Ptr, WINDOW, Window};
+use crate::{
+    given::WHOLE,
+    kernel::{self, Ptr, WINDOW, Window},
+};
 use agent_abi::{
     map::{END, LiteralKey, TEXT, feature},
     record::{COMPONENTS_MAX, RecordHeader, TRUNCATED},
@@ -14,7 +17,7 @@ const BEGIN_MASK: u64 = 0x3fff;
 const PART_MASK: u64 = 0x1fff;
 /// The path under construction grows down from here.
 pub const PATH_END: u64 = 4096;
-const PATH_MASK: u64 = PATH_END - 1;
+pub const PATH_MASK: u64 = PATH_END - 1;
 /// Longest string that is appended.
 pub const PATH_MAX: u64 = PATH_END - 1;
 /// `sizeof(struct sockaddr_storage)`: no address is longer.
@@ -73,6 +76,15 @@ pub struct Scratch {
     pub forgotten: u64,
     /// What is looked up among the literals.
     pub key: LiteralKey,
+    /// A path that a call was given, for a look: see `given`.
+    pub whole: [u64; WHOLE],
+    /// Where it lies in `out`, its length, that of its directory, and whether it is complete without one.
+    pub given_at: u64,
+    pub given_len: u64,
+    pub given_base: u64,
+    pub given_raw: u64,
+    /// The classes that the paths of a call leave.
+    pub found: u64,
 }
 // SAFETY: each processor has its own, and a program is never entered twice on one processor (the kernel refuses it).
 unsafe impl Sync for Scratch {}
@@ -86,9 +98,9 @@ static IO_URING_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1,
 
 /// Reads a member of the scratch.
 macro_rules! get {
-    ($s:expr, $f:ident $([$n:literal])?) => {
+    ($s:expr, $($f:ident).+ $([$n:literal])?) => {
         // SAFETY: the scratch is a map value that the verifier checks each access to.
-        unsafe { core::ptr::read_volatile(&raw const (*$s).$f $([$n])?) }
+        unsafe { core::ptr::read_volatile(&raw const (*$s).$($f).+ $([$n])?) }
     };
 }
 /// Writes a member of the scratch.
@@ -290,6 +302,13 @@ pub fn first_of_last(s: *mut Scratch, n: u16) -> u8 {
     }
     // SAFETY: masked, so inside of `out`; a part begins no further back.
     unsafe { (&raw const (*s).out).cast::<u8>().add((at & BEGIN_MASK) as usize).read_volatile() }
+}
+
+/// Where a part lies that begins `at`.
+#[inline(always)]
+pub fn part(s: *mut Scratch, at: u64) -> *const u8 {
+    // SAFETY: as next().
+    unsafe { (&raw const (*s).out).cast::<u8>().add((at & BEGIN_MASK) as usize) }
 }
 
 /// Appends `len` bytes of the user space of the current task, or of the kernel's; 0 when they cannot be read.

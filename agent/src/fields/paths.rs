@@ -100,6 +100,22 @@ mod tests {
             prop_assert!(is_normal(&once));
         }
 
+        /// What the programs compare.
+        #[test]
+        fn a_plain_path_is_only_put_behind_its_directory(
+            base in "(/[ab.]{1,3}){0,2}", path in "[a./]{0,40}", noise in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let base = normalize(b"", base.as_bytes());
+            let noise: Vec<u8> = noise.into_iter().map(|b| if b == 0 { b'/' } else { b }).collect();
+            for path in [path.as_bytes(), &noise] {
+                let slash: &[u8] = if base == b"/" { b"" } else { b"/" };
+                let made = if path.starts_with(b"/") { path.to_vec() } else { [&base, slash, path].concat() };
+                // Only for what has to be taken out, and for length, it is not plain.
+                let same = !path.is_empty() && absolute(path, &base).unwrap() == made && path != b"/";
+                prop_assert_eq!(agent_abi::plain::is_plain(path), same && path.len() < 256, "{:?}", path);
+            }
+        }
+
         #[test]
         fn what_is_borrowed_is_what_would_be_made(path in "/[a./]{0,20}") {
             let made = normalize(b"", path.as_bytes());

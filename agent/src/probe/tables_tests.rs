@@ -22,9 +22,16 @@ impl Tables {
         if let Some(inside) = facts.in_container {
             bits &= tests.sides[usize::from(inside)];
         }
-        if let PathFact::Whole(path) = facts.path {
+        let looked_up = |path: &[u8]| {
             let end: Vec<u8> = path.iter().rev().take(END).copied().collect();
+            self.find(hook, kind::FRONT, path, TEXT) | self.find(hook, kind::END, &end, END)
+        };
+        // Of two paths either will do; one that is not known might.
+        if let (PathFact::Whole(path), Some(PathFact::Whole(second))) = (facts.path, facts.path2) {
+            bits &= tests.any_path | looked_up(path) | looked_up(second);
+        } else if let (PathFact::Whole(path), None) = (facts.path, facts.path2) {
             if hook == Hook::Open {
+                let end: Vec<u8> = path.iter().rev().take(END).copied().collect();
                 let first = path[1..].iter().position(|b| *b == b'/').map_or(path.len(), |n| n + 1);
                 let last = end.iter().position(|b| *b == b'/').map_or(end.len(), |n| n + 1);
                 // What follows the second component is known, too: a slash, or that nothing does.
@@ -33,7 +40,7 @@ impl Tables {
                 let front = if second == path.len() { 8 } else { second + 1 };
                 bits &= tests.any_path | glance(&self.fronts, path, front) | glance(&self.ends, &end, last);
             }
-            bits &= tests.any_path | self.find(hook, kind::FRONT, path, TEXT) | self.find(hook, kind::END, &end, END);
+            bits &= tests.any_path | looked_up(path);
         }
         let fact = |any: u64, found: Fact<u64>| match found {
             Fact::Unknown => u64::MAX,
@@ -145,7 +152,7 @@ proptest! {
     fn tables_admit_what_the_filters_admit(
         event_type in select(EventType::ALL),
         classes in proptest::collection::vec(class(), 1..12),
-        path in path(), known in 0..4, cut in any::<prop::sample::Index>(),
+        path in path(), second in option::of((path(), any::<bool>())), known in 0..4, cut in any::<prop::sample::Index>(),
         name in fact(name()), port in fact(port()), address in fact(address()),
         open in 0..16_u32, in_container in option::of(any::<bool>()),
     ) {
@@ -159,6 +166,10 @@ proptest! {
                 1 => PathFact::End(&path[cut.index(path.len())..]),
                 _ => PathFact::Whole(&path),
             },
+            // Of opens and execs there is but one.
+            path2: second.as_ref().filter(|_| !matches!(hook, Hook::Open | Hook::Exec)).map(|(second, known)| {
+                if *known { PathFact::Whole(second) } else { PathFact::Unknown }
+            }),
             // The kernel's names have 15 bytes.
             name: match &name { Fact::Is(name) => Fact::Is(&name[..name.len().min(15)]), Fact::Absent => Fact::Absent, Fact::Unknown => Fact::Unknown },
             port,

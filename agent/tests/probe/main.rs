@@ -12,6 +12,7 @@ mod counting;
 mod execs;
 mod failed_execs;
 mod filters;
+mod given;
 mod io_uring;
 mod life;
 mod opens;

@@ -41,7 +41,7 @@ pub struct Class {
     pub opens: u16,
     /// Container or host.
     pub side: Side,
-    /// The file, or the program.
+    /// The file, or the program; of a call that is given two paths either.
     pub path: Option<Texts>,
     /// The name of the process.
     pub names: Option<BTreeSet<Vec<u8>>>,
@@ -89,7 +89,10 @@ impl Class {
                 (Side::Any, _) | (_, None) => true,
                 (side, Some(inside)) => inside == (side == Side::Container),
             }
-            && self.path.as_ref().is_none_or(|texts| texts.admit(facts.path))
+            && self
+                .path
+                .as_ref()
+                .is_none_or(|texts| texts.admit(facts.path) || facts.path2.is_some_and(|p| texts.admit(p)))
             && passes(self.names.as_ref(), facts.name, BTreeSet::contains)
             && passes(self.ports.as_ref(), facts.port, |ports, port| {
                 ports.iter().any(|(low, high)| (*low..=*high).contains(&port))

@@ -120,6 +120,9 @@ impl Deriver<'_> {
         let is_path = match self.event_type.hook() {
             Hook::Open => matches!(field.field, Field::FdName | Field::FsPathName | Field::EvtAbspath),
             Hook::Exec => field.field == Field::ProcExepath,
+            hook if is_given_paths(hook) => {
+                matches!(field.field, Field::FsPathName | Field::FsPathSource | Field::FsPathTarget | Field::EvtAbspath)
+            }
             _ => false,
         };
         let connects = self.event_type.hook() == Hook::Connect;
@@ -159,6 +162,14 @@ impl Deriver<'_> {
         };
         Some((0..16).filter(possible).fold(0, |bits, class| bits | 1 << class))
     }
+}
+
+/// Hooks whose calls are given paths, of which nothing but the text is known.
+pub(super) const fn is_given_paths(hook: Hook) -> bool {
+    matches!(
+        hook,
+        Hook::Unlink | Hook::Rename | Hook::Link | Hook::Mkdir | Hook::Chmod | Hook::Chown | Hook::Mount | Hook::Root
+    )
 }
 
 /// What only containers have: there a test of it can hold.

@@ -10,9 +10,10 @@
 //! Invariants:
 //! - *Sound*: an event for which a rule's condition is true, or undecided, is admitted by a class that names the rule, whatever
 //!   is missing or pending (property test).
-//! - What the kernel does not know passes every test. That is so for the path of a call that failed or could not be resolved
-//!   (user space puts the argument together with its directory), and for the front of a path that was cut: records keep the
-//!   end. Known paths are absolute and normal, as the kernel makes them.
+//! - What the kernel does not know passes every test. That is so for the path of an open that failed or could not be resolved
+//!   (user space puts the argument together with its directory), for a path that a call was given which is not plain (`..`, `//`
+//!   and the like, which user space takes out), and for the front of a path that was cut: records keep the end. Known paths are
+//!   absolute and normal, as the kernel or user space makes them.
 //! - The *name* is what user space calls `proc.name`: that of the process since its exec. A thread's present name may be
 //!   another; a hook that does not keep the former must say that it does not know.
 mod class;
@@ -69,8 +70,11 @@ pub struct Facts<'a> {
     pub open_class: Option<u32>,
     /// Whether the process is in a container, where that is known.
     pub in_container: Option<bool>,
-    /// Of the file that was opened (`fd.name`) or of the program that was started (`proc.exepath`).
+    /// Of the file that was opened (`fd.name`), of the program that was started (`proc.exepath`), or that a call was given
+    /// (`fs.path.name` and its like).
     pub path: PathFact<'a>,
+    /// The other path of a call that is given two; `None`: it is not. A test of paths is made by either.
+    pub path2: Option<PathFact<'a>>,
     /// See the module.
     pub name: Fact<&'a [u8]>,
     /// The remote port of a connect.
@@ -88,6 +92,7 @@ impl Facts<'_> {
             open_class: None,
             in_container: None,
             path: PathFact::Unknown,
+            path2: None,
             name: Fact::Unknown,
             port: Fact::Unknown,
             address: Fact::Unknown,

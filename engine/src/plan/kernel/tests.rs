@@ -210,12 +210,35 @@ fn real(rng: &mut Rng, event: &mut AnyEvent) -> RealFacts {
         let failed = rng.one_in(3);
         facts.open_class = Some(if failed { OpenFilter::FAILED } else { 0 });
         set("evt.failed", Lookup::Value(Value::Bool(failed)));
+        set("eyas.io_uring", Lookup::Value(Value::Bool(false)));
         set("evt.res", if failed { "ENOENT" } else { "SUCCESS" }.into());
         set("evt.rawres", Lookup::Value(Value::Int(if failed { -2 } else { 0 })));
         if failed {
             // The caller's path is not looked up.
             facts.path = None;
         }
+    }
+    if derive::is_given_paths(event_type.hook()) {
+        let path = |rng: &mut Rng| *rng.pick(&["/etc/shadow", "/etc", "/", "/home/a/.ssh/id_rsa", "/tmp/x"]);
+        let (one, two) = (path(rng), path(rng));
+        // What is not told, or not yet, in user space: of a call that failed though the kernel knows what it was given.
+        let known = [rng.below(6), rng.below(6)];
+        let value = |n: usize, text: &'static str| match known[n] {
+            0 => Lookup::Missing,
+            1 => Lookup::Pending,
+            _ => Lookup::from(text),
+        };
+        if is_given_two(event_type) {
+            set("fs.path.source", value(0, one));
+            set("fs.path.target", value(1, two));
+            set("evt.abspath", value(1, two));
+            facts.path2 = Some((known[1] != 1 && known[1] != 2).then_some(two));
+        } else {
+            set("fs.path.name", value(0, one));
+            set("evt.abspath", value(0, one));
+        }
+        facts.path = (known[0] != 1 && known[0] != 2).then_some(one);
+        facts.cut = (known[0] == 5).then(|| 1 + rng.below(one.len()));
     }
     if event_type.hook() == Hook::Connect {
         let address = *rng.pick(&["10.0.0.1", "10.0.0.2", "192.168.1.1", "::1", "fe80::1"]);
@@ -249,6 +272,12 @@ fn real(rng: &mut Rng, event: &mut AnyEvent) -> RealFacts {
     facts
 }
 
+/// Whether a call is given two paths.
+const fn is_given_two(event_type: EventType) -> bool {
+    matches!(event_type.hook(), Hook::Rename | Hook::Link)
+        || matches!(event_type, EventType::Mount | EventType::MoveMount)
+}
+
 /// [`Facts`] that own their texts.
 #[derive(Debug)]
 struct RealFacts {
@@ -256,6 +285,7 @@ struct RealFacts {
     open_class: Option<u32>,
     in_container: Option<bool>,
     path: Option<&'static str>,
+    path2: Option<Option<&'static str>>,
     cut: Option<usize>,
     name: Fact<Vec<u8>>,
     remote: Fact<(std::net::IpAddr, u16)>,
@@ -263,8 +293,8 @@ struct RealFacts {
 
 impl Default for RealFacts {
     fn default() -> Self {
-        let (path, cut, name, remote) = (None, None, Fact::Unknown, Fact::Unknown);
-        Self { event_type: EventType::Openat, open_class: None, in_container: None, path, cut, name, remote }
+        let (path, path2, cut, name, remote) = (None, None, None, Fact::Unknown, Fact::Unknown);
+        Self { event_type: EventType::Openat, open_class: None, in_container: None, path, path2, cut, name, remote }
     }
 }
 
@@ -291,6 +321,7 @@ impl RealFacts {
                 (Some(path), None) => PathFact::Whole(path.as_bytes()),
                 (Some(path), Some(at)) => PathFact::End(&path.as_bytes()[at..]),
             },
+            path2: self.path2.map(|path| path.map_or(PathFact::Unknown, |path| PathFact::Whole(path.as_bytes()))),
             name,
             port: part(&self.remote, |(_, port)| *port),
             address: part(&self.remote, |(address, _)| *address),
@@ -313,6 +344,9 @@ fn plain(rng: &mut Rng, depth: usize) -> Expr {
             "fd.name",
             "fd.name",
             "fs.path.name",
+            "fs.path.source",
+            "fs.path.target",
+            "evt.abspath",
             "fd.directory",
             "fd.filename",
             "proc.exepath",
