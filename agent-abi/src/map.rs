@@ -63,12 +63,22 @@ pub const SMALL_SHARE: u32 = 16;
 /// Most control groups whose shares are known; of more, those not heard of for longest are forgotten.
 pub const MAX_SHARES: u32 = 4096;
 
-/// Calls with names that may be under way at once while what the kernel uses of each is kept; 8 KiB each.
+/// Calls with names that may be under way at once while what the kernel uses of each is kept; 9 KiB each.
 pub const KEPT_PATHS: u32 = 128;
 /// The same of calls with socket addresses, which may wait for long.
 pub const KEPT_ADDRESSES: u32 = 4096;
 /// Rows of the table of files that were just opened; a power of two.
 pub const KEPT_FILES: u32 = 4096;
+
+/// What is kept of the names of a call ([`KeptPaths::known`]).
+pub mod kept {
+    /// The recipe's first path.
+    pub const PATH: u64 = 1 << 0;
+    /// Its second path.
+    pub const PATH2: u64 = 1 << 1;
+    /// Its other text.
+    pub const TEXT: u64 = 1 << 2;
+}
 
 /// Set in a cgroup's number when it is not of the unified hierarchy.
 pub const OTHER_HIERARCHY: u64 = 1 << 63;
@@ -187,10 +197,14 @@ wire! {
     pub struct KeptPaths {
         /// Of the filter in force when they were kept.
         generation: u32,
-        /// Always 0.
-        reserved: u32,
-        /// The first and the second, each ended by a NUL.
+        /// The call's event type.
+        event_type: u32,
+        /// Bits of [`kept`]: those that are known so far.
+        known: u64,
+        /// The first and the second path, each ended by a NUL.
         texts: [[u8; 4096]; 2],
+        /// The other text, ended by a NUL.
+        other: [u8; 1024],
     }
 
     /// The socket address that the kernel uses in a call that is under way.

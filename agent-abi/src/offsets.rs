@@ -139,6 +139,7 @@ offsets! {
     kiocb_fd: "io_kiocb" "cqe.fd" optional;
     kiocb_async: "io_kiocb" "async_data" optional;
     filename_name: "filename" "name";
+    filename_uptr: "filename" "uptr" optional;
     open_flags_flag: "open_flags" "open_flag" optional;
     io_open_dfd: "io_open" "dfd" optional;
     io_open_filename: "io_open" "filename" optional;

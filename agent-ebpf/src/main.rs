@@ -35,6 +35,8 @@ mod given;
 #[cfg(target_arch = "bpf")]
 mod io_uring;
 #[cfg(target_arch = "bpf")]
+mod keep;
+#[cfg(target_arch = "bpf")]
 mod life;
 #[cfg(target_arch = "bpf")]
 mod open;

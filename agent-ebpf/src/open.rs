@@ -190,7 +190,7 @@ fn resolved(s: *mut Scratch, body: *mut OpenBody, file: Ptr) {
 /// What was asked for; the directory that a relative path starts from, for walking.
 #[inline(always)]
 fn unresolved(s: *mut Scratch, this: &Event, body: *mut OpenBody, call: &Call, arguments: &Arguments) {
-    used::names(s, call.pid_tgid as u32, this.force);
+    used::names(s, call, this.force);
     let path = used::first(s, arguments.path);
     let path_len = scratch::append_str(s, AS_USED, path, PATH_MAX);
     // SAFETY: `body` points into the scratch.

@@ -1,12 +1,12 @@
 //! All calls but open and connect: what is told of each is said by its recipe (`agent_abi::call`).
 use crate::{
     arch, classes,
-    emit::Event,
+    emit::{Event, InForce},
     file, given as paths,
     kernel::{self, Ptr},
     open::AT_FDCWD,
     path::{self, Path},
-    scratch::{self, AS_USED, PATH_MAX, Scratch, USER},
+    scratch::{self, AS_USED, KERNEL, PATH_MAX, Scratch, USER},
     socket,
     syscalls::Call,
     used,
@@ -45,22 +45,21 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     scratch::clear(body);
     // SAFETY: `body` points into the scratch.
     arch::all_arguments(unsafe { (&raw mut (*body).args).cast::<u64>() }, call.regs, call.nr, call.compat);
-    let (address, address_len) = address_argument(body, recipe, call.compat);
+    let (tid, who) = (call.pid_tgid as u32, [call.task, call.files]);
+    let (address, address_len) = address_argument(body, recipe, call.compat, tid, this.force);
     if recipe.flags & NEEDS_ADDRESS != 0 && address.is_null() && !this.is_canary() {
         this.filtered();
         return None;
     }
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).ret = call.ret as u64 };
-    let (tid, who) = (call.pid_tgid as u32, [call.task, call.files]);
     let name = |n: u8| argument(body, n) as Ptr;
-    used::names(s, tid, this.force);
-    let names = [used::first(s, name(recipe.path)), used::second(s, name(recipe.path2))];
-    paths(this, s, AS_USED, who, body, recipe, names);
+    used::names(s, call, this.force);
+    paths(this, s, AS_USED, who, body, recipe, [name(recipe.path), name(recipe.path2)]);
     if this.is_unwanted() || this.is_shed() {
         return None;
     }
-    let text = text(s, body, recipe);
+    let text = text(s, body, recipe, call);
     unsafe { (*body).text_len = text };
     let unix = if address.is_null() {
         0
@@ -104,13 +103,17 @@ pub fn argument(body: *const CallBody, n: u8) -> u64 {
 
 /// Where the socket address lies in user space, and its length.
 #[inline(always)]
-fn address_argument(body: *const CallBody, recipe: &Recipe, compat: bool) -> (Ptr, u64) {
+fn address_argument(body: *const CallBody, recipe: &Recipe, compat: bool, tid: u32, force: InForce) -> (Ptr, u64) {
     if recipe.address == NONE {
         return (core::ptr::null(), 0);
     }
     let given = argument(body, recipe.address);
     if recipe.flags & IN_MESSAGE == 0 {
         return (given as Ptr, argument(body, recipe.address + 1) & 0xffff);
+    }
+    // Where the message says that it has none any more, the kernel may have found one.
+    if used::has_address(tid, force) {
+        return (given as Ptr, 0);
     }
     // struct msghdr begins with msg_name and msg_namelen.
     if compat {
@@ -122,7 +125,7 @@ fn address_argument(body: *const CallBody, recipe: &Recipe, compat: bool) -> (Pt
     }
 }
 
-/// Appends the paths that the call was given, and leaves the classes that one of them satisfies.
+/// Appends the paths that the call was given ([`AS_USED`]: as the kernel used them), and leaves the classes that one of them satisfies.
 #[inline(always)]
 pub fn paths(
     this: &mut Event,
@@ -134,8 +137,10 @@ pub fn paths(
     [first, second]: [Ptr; 2],
 ) {
     paths::begin(this, s);
+    let first = if space == AS_USED { used::first(s, first) } else { first };
     let (path, base) = given(s, space, who, first, recipe.dir, argument(body, recipe.dir));
     paths::add(this, s, path, base, false);
+    let second = if space == AS_USED { used::second(s, second) } else { second };
     let (path2, base2) = given(s, space, who, second, recipe.dir2, argument(body, recipe.dir2));
     if recipe.path2 != NONE {
         // What is mounted may be a name, and stays that.
@@ -177,15 +182,21 @@ fn append_walked(s: *mut Scratch, start: Path) -> u16 {
 }
 
 #[inline(always)]
-fn text(s: *mut Scratch, body: *const CallBody, recipe: &Recipe) -> u16 {
+fn text(s: *mut Scratch, body: *const CallBody, recipe: &Recipe, call: &Call) -> u16 {
     let at = argument(body, recipe.text) as Ptr;
     if at.is_null() {
         return 0;
     }
-    if recipe.flags & NAMES_ITSELF == 0 {
-        return scratch::append_str(s, USER, at, TEXT_MAX);
+    let itself = recipe.flags & NAMES_ITSELF != 0;
+    if itself && argument(body, 0) != PR_SET_NAME {
+        return 0;
     }
-    if argument(body, 0) == PR_SET_NAME { scratch::append_str(s, USER, at, NAME_MAX) } else { 0 }
+    // The name that the thread has now is the kernel's copy.
+    if itself && call.ret == 0 {
+        return scratch::append_str(s, KERNEL, call.task.wrapping_add(off!(task_comm)), NAME_MAX);
+    }
+    let at = used::text(s, at);
+    scratch::append_str(s, AS_USED, at, if itself { NAME_MAX } else { TEXT_MAX })
 }
 
 /// Tells the address that was given; of a unix socket appends its path, whose length it returns.

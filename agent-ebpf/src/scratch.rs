@@ -62,9 +62,11 @@ pub struct Scratch {
     /// The file of the standard stream before.
     pub stream: Ptr,
     /// The names of a call, or its socket address: where they lie.
-    pub names: [Ptr; 2],
+    pub names: [Ptr; 3],
     /// Length of the address.
     pub names_len: u64,
+    /// Which names are known (`agent_abi::map::kept`).
+    pub known: u64,
     /// Not 0: what is [`AS_USED`] lies in the kernel.
     pub in_kernel: u64,
     /// The inode and the `f_mode` of a file that is no longer behind its descriptor, else null.

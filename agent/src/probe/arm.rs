@@ -61,7 +61,7 @@ fn programs(filter: &KernelFilter, hook: Hook) -> impl Iterator<Item = Program> 
 
 /// The programs that keep what the kernel used in a hook's calls.
 fn keepers(hook: Hook) -> impl Iterator<Item = Program> {
-    Program::ALL.into_iter().filter(move |p| p.keeps_for() == Some(hook))
+    Program::ALL.into_iter().filter(move |p| p.keeps_for().contains(&hook))
 }
 
 impl Probe {
@@ -191,7 +191,7 @@ impl Probe {
                 Ok(())
             }
             // The hook does without.
-            Err(error) if which.keeps_for().is_some() => {
+            Err(error) if which.keeps() => {
                 let reason = chain(&error);
                 tracing::warn!(
                     reason,
@@ -215,7 +215,7 @@ impl Probe {
                 let _ = map.remove(&thread);
             }
         }
-        if self.attached.keys().any(|p| p.keeps_for().is_some()) {
+        if self.attached.keys().any(|p| p.keeps()) {
             clear(&mut self.kept.paths);
             clear(&mut self.kept.addresses);
         }
@@ -226,9 +226,10 @@ impl Probe {
         let mut loaded: Vec<_> = Program::ALL
             .into_iter()
             .filter_map(|which| {
-                let info = self.program(which).ok()?.info().ok()?;
+                let program = self.program(which).ok()?;
+                let (verified, missed) = (program.info().ok()?.verified_instruction_count(), programs::missed(program));
                 let attached = self.attached.contains_key(&which);
-                Some(LoadedProgram { name: which.symbol(), verified: info.verified_instruction_count(), attached })
+                Some(LoadedProgram { name: which.symbol(), verified, missed, attached })
             })
             .collect();
         loaded.sort_by_key(|p| p.name);
@@ -292,11 +293,13 @@ impl Probe {
         let status = |hook: &Hook| {
             let HookCheck { hook, mut backend, mut reason } = self.check(*hook);
             let (attached, proof) = (self.is_attached(hook), self.board.last_proof(hook));
-            if backend == Backend::Primary && proof.is_some_and(|p| !p.used) {
+            if let Some(proof) = proof.filter(|p| backend == Backend::Primary && !p.used) {
                 backend = Backend::Baseline;
-                reason.push_str(
-                    "; but of its canary nothing was kept: names and addresses are the caller's at the call's end",
-                );
+                reason.push_str(if proof.refused {
+                    "; but its canary was refused (EPERM), which may be before anything is kept: so that is not proven"
+                } else {
+                    "; but of its canary nothing was kept: names and addresses are the caller's at the call's end"
+                });
             }
             HookStatus { hook, backend, reason, attached, last_proven: proof.map(|p| p.at) }
         };

@@ -52,6 +52,8 @@ pub(super) struct Proof {
     pub(super) at: SystemTime,
     /// What the kernel used was kept, and told.
     pub(super) used: bool,
+    /// The kernel refused the call for lack of rights, which may be before it has copied anything.
+    pub(super) refused: bool,
 }
 
 impl Default for Board {
@@ -96,7 +98,8 @@ impl Board {
         if through_ring {
             *self.ring.lock() = RingCanary::Back;
         } else {
-            let proof = Proof { at: SystemTime::now(), used: record.header.used };
+            let refused = matches!(&record.body, Body::Call(c) if c.ret == -i64::from(libc::EPERM));
+            let proof = Proof { at: SystemTime::now(), used: record.header.used, refused };
             self.proven.lock()[record.header.hook as usize] = Some(proof);
         }
     }
@@ -163,8 +166,10 @@ fn harmless(hook: Hook) {
     /// No descriptor, signal, command or option of that number.
     const NO: libc::c_long = -1;
     let nothing = c"".as_ptr();
+    // What the kernel copies, so that it shows whether that is kept: there is no such file, file system or module.
+    let (absent, name) = (c"/proc/eyas-canary".as_ptr(), c"eyas-canary".as_ptr());
     let null = std::ptr::null::<libc::c_char>();
-    // SAFETY: all pointers are null or to an empty string; what the kernel refuses it leaves alone, and each of these it refuses
+    // SAFETY: all pointers are null, to strings, or to the family of an address; what the kernel refuses it leaves alone, and each of these it refuses
     // or does nothing for.
     unsafe {
         match hook {
@@ -172,24 +177,24 @@ fn harmless(hook: Hook) {
             Hook::Accept => libc::syscall(libc::SYS_accept4, NO, null, null, 0),
             Hook::Listen => libc::syscall(libc::SYS_listen, NO, 0),
             Hook::Socket => libc::syscall(libc::SYS_socket, NO, 0, 0),
-            Hook::Send => libc::syscall(libc::SYS_sendto, NO, null, 0, 0, null, 0),
+            Hook::Send => send_nowhere(),
             Hook::Dup => libc::syscall(libc::SYS_dup, NO),
             Hook::Pipe => libc::syscall(libc::SYS_pipe2, null, 0),
             Hook::Unlink => libc::syscall(libc::SYS_unlinkat, libc::AT_FDCWD, nothing, 0),
             Hook::Rename => libc::syscall(libc::SYS_renameat, libc::AT_FDCWD, nothing, libc::AT_FDCWD, nothing),
             Hook::Link => libc::syscall(libc::SYS_linkat, libc::AT_FDCWD, nothing, libc::AT_FDCWD, nothing, 0),
-            Hook::Chmod => libc::syscall(libc::SYS_fchmodat, libc::AT_FDCWD, nothing, 0),
-            Hook::Chown => libc::syscall(libc::SYS_fchownat, libc::AT_FDCWD, nothing, NO, NO, 0),
+            Hook::Chmod => libc::syscall(libc::SYS_fchmodat, libc::AT_FDCWD, absent, 0),
+            Hook::Chown => libc::syscall(libc::SYS_fchownat, libc::AT_FDCWD, absent, NO, NO, 0),
             Hook::Mkdir => libc::syscall(libc::SYS_mkdirat, libc::AT_FDCWD, nothing, 0),
-            Hook::Mount => libc::syscall(libc::SYS_umount2, nothing, 0),
-            Hook::Root => libc::syscall(libc::SYS_chroot, nothing),
+            Hook::Mount => libc::syscall(libc::SYS_mount, name, absent, name, 0, null),
+            Hook::Root => libc::syscall(libc::SYS_chroot, absent),
             // -1 means: leave as it is.
             Hook::Setid => libc::syscall(libc::SYS_setresuid, NO, NO, NO),
             Hook::Capset => libc::syscall(libc::SYS_capset, null, null),
             Hook::Ptrace => libc::syscall(libc::SYS_ptrace, NO, 0, null, null),
             Hook::Vm => libc::syscall(libc::SYS_process_vm_writev, libc::getpid(), null, 0, null, 0, 0),
-            Hook::Memfd => libc::syscall(libc::SYS_memfd_create, null, 0),
-            Hook::Module => libc::syscall(libc::SYS_finit_module, NO, nothing, 0),
+            Hook::Memfd => memfd(),
+            Hook::Module => libc::syscall(libc::SYS_delete_module, name, libc::O_NONBLOCK),
             Hook::Bpf => libc::syscall(libc::SYS_bpf, NO, null, 0),
             Hook::Namespace => libc::syscall(libc::SYS_setns, NO, 0),
             Hook::Signal => libc::syscall(libc::SYS_kill, libc::getpid(), 0),
@@ -199,4 +204,32 @@ fn harmless(hook: Hook) {
             Hook::Splice => libc::syscall(libc::SYS_splice, NO, null, NO, null, 0, 0),
         };
     }
+}
+
+/// Sends nothing to an address of no family, which the kernel refuses once it has copied it.
+fn send_nowhere() -> libc::c_long {
+    let family: libc::sa_family_t = libc::AF_UNSPEC as libc::sa_family_t;
+    let (nothing, length) = (std::ptr::null::<libc::c_char>(), size_of_val(&family));
+    // SAFETY: a socket that is closed here, no bytes to send, and an address of the length told.
+    unsafe {
+        let socket = libc::socket(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        let sent = libc::syscall(libc::SYS_sendto, socket, nothing, 0, 0, &raw const family, length);
+        libc::close(socket);
+        sent
+    }
+}
+
+/// Makes an empty memfd and closes it.
+fn memfd() -> libc::c_long {
+    /// `MFD_NOEXEC_SEAL` (include/uapi/linux/memfd.h, Linux 6.3): where vm.memfd_noexec is 2, it is refused without; before, with.
+    const NOEXEC_SEAL: libc::c_uint = 8;
+    // SAFETY: a static string; the descriptor is closed here.
+    unsafe {
+        let mut fd = libc::syscall(libc::SYS_memfd_create, c"eyas-canary".as_ptr(), libc::MFD_CLOEXEC);
+        if fd < 0 {
+            fd = libc::syscall(libc::SYS_memfd_create, c"eyas-canary".as_ptr(), libc::MFD_CLOEXEC | NOEXEC_SEAL);
+        }
+        libc::close(fd as libc::c_int)
+    }
+    .into()
 }

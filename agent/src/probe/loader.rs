@@ -190,7 +190,7 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf, kernel: &Kernel) -> Result<Vec<(Program, S
         let mut threads = Vec::new();
         for (symbol, program) in ebpf.programs_mut() {
             let Some(which) = Program::ALL.into_iter().find(|p| p.symbol() == symbol) else { continue };
-            if which.keeps_for().is_some()
+            if which.keeps()
                 && let Err(reason) = &kernel.keeps
             {
                 refused.push((which, reason.clone()));
@@ -211,7 +211,7 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf, kernel: &Kernel) -> Result<Vec<(Program, S
         match result {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                if which.keeps_for().is_none()
+                if !which.keeps()
                     && let Some(denied) = not_allowed(&error)
                 {
                     return Err(denied);

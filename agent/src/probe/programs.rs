@@ -8,6 +8,7 @@ use aya::{
     },
 };
 use engine::event::Hook;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 /// A program of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +27,11 @@ pub(super) enum Program {
     UsedLink,
     UsedSymlink,
     UsedOpen,
+    UsedSend,
+    UsedLookup,
+    UsedText,
+    UsedModule,
+    UsedMemfd,
 }
 
 /// Where a program is attached.
@@ -48,7 +54,7 @@ pub(super) enum Link {
 }
 
 impl Program {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Exec,
         Self::Fork,
         Self::Exit,
@@ -63,6 +69,11 @@ impl Program {
         Self::UsedLink,
         Self::UsedSymlink,
         Self::UsedOpen,
+        Self::UsedSend,
+        Self::UsedLookup,
+        Self::UsedText,
+        Self::UsedModule,
+        Self::UsedMemfd,
     ];
 
     /// The program's symbol.
@@ -82,6 +93,11 @@ impl Program {
             Self::UsedLink => "on_used_link",
             Self::UsedSymlink => "on_used_symlink",
             Self::UsedOpen => "on_used_open",
+            Self::UsedSend => "on_used_send",
+            Self::UsedLookup => "on_used_lookup",
+            Self::UsedText => "on_used_text",
+            Self::UsedModule => "on_used_module",
+            Self::UsedMemfd => "on_used_memfd",
         }
     }
 
@@ -103,6 +119,11 @@ impl Program {
             Self::UsedLink => Place::Begin("do_linkat"),
             Self::UsedSymlink => Place::Begin("do_symlinkat"),
             Self::UsedOpen => Place::End("do_filp_open"),
+            Self::UsedSend => Place::End("move_addr_to_kernel"),
+            Self::UsedLookup => Place::Begin("filename_lookup"),
+            Self::UsedText => Place::End("strndup_user"),
+            Self::UsedModule => Place::Begin("find_module"),
+            Self::UsedMemfd => Place::Begin("shmem_file_setup"),
         }
     }
 
@@ -114,18 +135,28 @@ impl Program {
         }
     }
 
-    /// Of a program that keeps what the kernel used: the hook that it does so for.
-    pub(super) const fn keeps_for(self) -> Option<Hook> {
+    /// Of a program that keeps what the kernel used: the hooks that it does so for. None of another.
+    pub(super) const fn keeps_for(self) -> &'static [Hook] {
         match self {
-            Self::UsedConnect => Some(Hook::Connect),
-            Self::UsedBind => Some(Hook::Bind),
-            Self::UsedUnlink | Self::UsedRmdir => Some(Hook::Unlink),
-            Self::UsedRename => Some(Hook::Rename),
-            Self::UsedMkdir => Some(Hook::Mkdir),
-            Self::UsedLink | Self::UsedSymlink => Some(Hook::Link),
-            Self::UsedOpen => Some(Hook::Open),
-            Self::Exec | Self::Fork | Self::Exit | Self::SysExit | Self::IoUring => None,
+            Self::UsedConnect => &[Hook::Connect],
+            Self::UsedBind => &[Hook::Bind],
+            Self::UsedUnlink | Self::UsedRmdir => &[Hook::Unlink],
+            Self::UsedRename => &[Hook::Rename],
+            Self::UsedMkdir => &[Hook::Mkdir],
+            Self::UsedLink | Self::UsedSymlink => &[Hook::Link],
+            Self::UsedOpen => &[Hook::Open],
+            Self::UsedSend => &[Hook::Send],
+            Self::UsedLookup => &[Hook::Chmod, Hook::Chown, Hook::Mount, Hook::Root],
+            Self::UsedText => &[Hook::Mount, Hook::Module],
+            Self::UsedModule => &[Hook::Module],
+            Self::UsedMemfd => &[Hook::Memfd],
+            Self::Exec | Self::Fork | Self::Exit | Self::SysExit | Self::IoUring => &[],
         }
+    }
+
+    /// Whether it keeps what the kernel used.
+    pub(super) const fn keeps(self) -> bool {
+        !self.keeps_for().is_empty()
     }
 
     /// Members that only this program needs and that the running kernel lacks.
@@ -144,6 +175,7 @@ impl Program {
                 (o.io_connect_len, "io_connect.addr_len"),
             ],
             Self::UsedOpen => &[(o.open_flags_flag, "open_flags.open_flag")],
+            Self::UsedLookup => &[(o.filename_uptr, "filename.uptr")],
             _ => &[],
         };
         needed.iter().filter(|(offset, _)| *offset == MISSING).map(|(_, name)| (*name).to_owned()).collect()
@@ -185,4 +217,11 @@ pub(super) fn detach(program: &mut Loaded, link: Link) -> Result<(), ProgramErro
         Link::Begin(link) => <&mut FEntry>::try_from(program)?.detach(link),
         Link::End(link) => <&mut FExit>::try_from(program)?.detach(link),
     }
+}
+
+/// How often the kernel left a loaded program out, where it tells.
+pub(super) fn missed(program: &Loaded) -> Option<u64> {
+    let fd = program.fd().ok()?.as_fd().as_raw_fd();
+    let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+    facts.lines().find_map(|line| line.strip_prefix("recursion_misses:")?.trim().parse().ok())
 }

@@ -132,6 +132,9 @@ pub struct LoadedProgram {
     /// Instructions that the verifier went through; at a million it gives up (BPF_COMPLEXITY_LIMIT_INSNS). `None`: this kernel
     /// does not tell (before Linux 5.16).
     pub verified: Option<u32>,
+    /// How often the kernel left it out, since it had preempted a run of the same program on that processor (`recursion_misses`). `None`:
+    /// this kernel does not tell (before Linux 5.12).
+    pub missed: Option<u64>,
     /// It runs: some hook in use needs it.
     pub attached: bool,
 }

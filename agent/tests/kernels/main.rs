@@ -7,6 +7,7 @@
 
 mod live;
 mod rewrite;
+mod script;
 mod triggers;
 mod used;
 
