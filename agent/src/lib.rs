@@ -16,6 +16,7 @@ pub mod container;
 pub mod deliver;
 pub mod detect;
 pub mod fields;
+pub mod handover;
 pub mod http;
 pub mod metrics;
 pub mod output;

@@ -25,6 +25,8 @@ mod failed_exec;
 mod faults;
 #[path = "standalone/flood.rs"]
 mod flood;
+#[path = "standalone/handover.rs"]
+mod handover;
 #[path = "standalone/io_uring.rs"]
 mod io_uring;
 #[path = "standalone/reloads.rs"]

@@ -5,10 +5,11 @@
 //!              └──────> PodNews ──> report writer <── alerts               ConfigMap eyas-router-ca ──> deliver
 //! status::Handle ──> NodeAgent (on change, else every five minutes)
 //! ```
-//! Invariants: nothing here ends the agent. While the API server is away every part waits with back-off and jitter, what
+//! Invariants: nothing is written before [`Watched::tell`]; nothing here ends the agent. While the API server is away every part waits with back-off and jitter, what
 //! was known stays in force, and what could not be told is told afterwards.
 
 mod connect;
+mod news;
 mod node_agent;
 pub(crate) mod outage;
 mod pods;
@@ -27,24 +28,20 @@ use kube::Client;
 use std::sync::Arc;
 
 /// What the rest of the agent gets from the cluster.
-pub struct Cluster {
+pub struct Watched {
     /// Pods of this node.
     pub pods: workload::Index,
-    /// Takes alerts for PolicyReports.
-    pub reports: ReportSink,
-    /// Report writes by outcome, for metrics.
-    pub writes: Arc<Writes>,
     /// PEM of the router's CA, once known.
     pub router_ca: tokio::sync::watch::Receiver<Option<String>>,
+    news: news::Relay,
 }
 
-/// Starts all of it. Returns at once, whether the API server can be reached or not.
+/// Starts what only reads: pods, ruleset, the router's CA. Returns at once, whether the API server can be reached or not.
 #[must_use]
-pub fn start(client: &Client, namespace: &str, seams: &Seams) -> Cluster {
+pub fn watch(client: &Client, namespace: &str, seams: &Seams) -> Watched {
     let writer = workload::Writer::new();
     let index = writer.index();
-    let (news, pod_news) = tokio::sync::mpsc::channel(pods::NEWS);
-    let (reports, writes) = report::writer::start(client.clone(), seams, Limits::default(), pod_news);
+    let (news, relay) = news::Relay::start(seams);
     let (ca, router_ca) = tokio::sync::watch::channel(None);
     let spawn = |task: futures::future::BoxFuture<'static, ()>| {
         let stop = seams.shutdown.clone();
@@ -53,6 +50,15 @@ pub fn start(client: &Client, namespace: &str, seams: &Seams) -> Cluster {
     spawn(Box::pin(pods::run(client.clone(), Arc::clone(&seams.node), writer, news)));
     spawn(Box::pin(ruleset::run(client.clone(), namespace.to_owned(), seams.rulesets.clone())));
     spawn(Box::pin(router_ca::run(client.clone(), namespace.to_owned(), ca)));
-    seams.tasks.spawn(node_agent::run(client.clone(), seams.clone()));
-    Cluster { pods: index, reports, writes, router_ca }
+    Watched { pods: index, router_ca, news: relay }
+}
+
+impl Watched {
+    /// Starts what writes: reports and NodeAgent. Only the one agent of the node that watches may.
+    #[must_use]
+    pub fn tell(self, client: &Client, seams: &Seams) -> (ReportSink, Arc<Writes>) {
+        let told = report::writer::start(client.clone(), seams, Limits::default(), self.news.open());
+        seams.tasks.spawn(node_agent::run(client.clone(), seams.clone()));
+        told
+    }
 }

@@ -31,7 +31,7 @@ const REQUEST: Duration = Duration::from_secs(10);
 /// Time for the last word when the agent ends.
 const FAREWELL: Duration = Duration::from_millis(700);
 
-/// Writes until the agent ends, and then that it ended.
+/// Writes until the agent ends, and then that it ended, unless another agent goes on.
 pub(super) async fn run(client: Client, seams: Seams) {
     let mut changed = seams.status.changed();
     let mut wait = Backoff::new(WAIT.0, WAIT.1);
@@ -70,6 +70,9 @@ pub(super) async fn run(client: Client, seams: Seams) {
             }
             () = seams.shutdown.cancelled() => break,
         }
+    }
+    if seams.status.is_handed_over() {
+        return;
     }
     let _ = tokio::time::timeout(FAREWELL, teller.tell(&stopped(seams.status.snapshot()))).await;
 }

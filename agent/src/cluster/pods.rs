@@ -12,8 +12,6 @@ use kube_runtime::watcher::Event;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
-/// News that wait for the report writer; the watch waits for it beyond.
-pub(super) const NEWS: usize = 256;
 /// How often pods that are long gone are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
 

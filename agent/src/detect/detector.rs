@@ -2,6 +2,8 @@
 use super::{
     Armed, Store,
     alert::{self, clock},
+    aside::Matched,
+    duty::{OnDuty, Told},
     fold::Folding,
     hold::{Held, Hold},
     home::Home,
@@ -10,6 +12,7 @@ use super::{
 use crate::{
     container::Containers,
     fields::{Surroundings, View},
+    handover::Duty,
     probe::{
         Sides,
         record::{Record, decode},
@@ -51,6 +54,8 @@ pub struct Parts<'a> {
     pub status: status::Handle,
     /// Where alerts go.
     pub alerts: mpsc::Sender<Arc<Alert>>,
+    /// Whether this agent watches.
+    pub duty: Duty,
     /// `/proc` of the node.
     pub proc: &'a Path,
 }
@@ -63,7 +68,7 @@ pub struct Detector {
     node: Arc<str>,
     pods: workload::Index,
     await_pods: bool,
-    status: status::Handle,
+    pub(super) status: status::Handle,
     table: Table,
     containers: Containers,
     users: Users,
@@ -75,9 +80,10 @@ pub struct Detector {
     hits: Vec<Hit>,
     number: u64,
     invalid: u64,
-    hold: Hold,
+    pub(super) hold: Hold,
     fold: Folding,
     home: Home,
+    pub(super) duty: OnDuty,
     random: RandomState,
     last: [Instant; 3],
 }
@@ -109,6 +115,7 @@ impl Detector {
             hold: Hold::default(),
             fold: Folding::new(parts.alerts),
             home: if parts.await_pods { Home::of_this_process() } else { Home::default() },
+            duty: OnDuty::new(parts.duty),
             random: RandomState::new(),
             last: [now; 3],
         }
@@ -144,15 +151,17 @@ impl Detector {
         };
         self.number += 1;
         let process = self.table.learn(&record, &mut self.containers);
+        if self.duty.is_the_next_ones(record.header.time) {
+            return;
+        }
         if self.rules.first().is_none_or(|newest| newest.generation < record.header.generation) {
             // The rules are swapped before the kernel stamps their generation.
             self.rules = self.store.load();
         }
         let Some(armed) = pick(&self.rules, record.header.generation).cloned() else { return };
-        let event = Event { record: &record, process: &process, armed: &armed, number: self.number };
+        let event = Event { bytes, record: &record, process: &process, armed: &armed, number: self.number };
         if let Some((rules, version)) = self.judge(&event, None, false) {
-            let held =
-                Held { bytes: bytes.into(), process, armed, rules, number: self.number, since: self.now, version };
+            let held = event.held(rules, self.now, version);
             if let Some(oldest) = self.hold.push(held) {
                 self.status.losses().held_early.fetch_add(1, Relaxed);
                 self.judge_again(oldest, true);
@@ -185,17 +194,22 @@ impl Detector {
         let header = &event.record.header;
         let classes = if event.armed.generation == header.generation { header.classes } else { u64::MAX };
         event.armed.plan.evaluate_classes(&view, classes, seconds, &mut self.scratch, &mut |hit| hits.push(hit));
-        let mut undecided = Vec::new();
+        if hits.is_empty() || (only.is_none() && self.duty.was_told(event.record)) {
+            return None;
+        }
+        let stands_by = self.duty.stands_by();
+        let (mut undecided, mut decided) = (Vec::new(), Vec::new());
         for Hit { rule, outcome } in hits.iter().copied().filter(|h| only.is_none_or(|o| o.contains(&h.rule))) {
             let slot = &event.armed.rules[rule];
             match outcome {
                 HitOutcome::Pending => undecided.push(rule),
+                HitOutcome::Matched if !slot.shadow && !last && view.is_pending() => undecided.push(rule),
+                _ if stands_by => decided.push(rule),
                 HitOutcome::Suppressed { exception } => {
                     slot.counter.suppressed();
                     event.armed.exceptions[exception].suppressed(view.time());
                 }
                 HitOutcome::Matched if slot.shadow => slot.counter.matched(view.time()),
-                HitOutcome::Matched if !last && view.is_pending() => undecided.push(rule),
                 HitOutcome::Matched => {
                     slot.counter.matched(view.time());
                     let key = alert::fold_key(event.armed, rule, &view, &self.random);
@@ -211,12 +225,18 @@ impl Detector {
                 }
             }
         }
+        if !decided.is_empty() {
+            let at = clock().0;
+            let held = event.held(decided, self.now, version);
+            self.duty.aside.push(Matched { held, time: event.record.header.time, at, last });
+        }
         (!undecided.is_empty()).then_some((undecided, version))
     }
 
-    fn judge_again(&mut self, mut held: Held, last: bool) {
+    pub(super) fn judge_again(&mut self, mut held: Held, last: bool) {
         let Ok(record) = decode(&held.bytes) else { return };
-        let event = Event { record: &record, process: &held.process, armed: &held.armed, number: held.number };
+        let (process, armed) = (&held.process, &held.armed);
+        let event = Event { bytes: &held.bytes, record: &record, process, armed, number: held.number };
         if let Some((rules, version)) = self.judge(&event, Some(&held.rules), last) {
             if last {
                 // Nothing is pending the last time; were it, it would be lost here, and must show.
@@ -242,6 +262,7 @@ impl Detector {
         };
         let (soon, often, seldom) = (due(0, SOON), due(1, OFTEN), due(2, SELDOM));
         if soon {
+            self.on_duty();
             for held in self.hold.take(self.pods.version(), now) {
                 let last = held.is_due(now);
                 self.judge_again(held, last);
@@ -251,6 +272,7 @@ impl Detector {
         if often {
             (self.boot_now, self.boot_to_wall) = clock();
             self.users.refresh();
+            self.duty.forget();
             self.table.sweep(self.boot_now);
         }
         if seldom {
@@ -281,24 +303,39 @@ impl Detector {
             tracing::warn!(records, "records of the kernel side were left at the end, not evaluated");
         }
         self.invalid += records as u64;
+        self.duty.is_whole &= records == 0;
     }
 
-    /// At the end: everything that waits is judged by what is known and goes out.
-    pub fn finish(mut self) {
+    /// At the end: everything that waits is judged by what is known and goes out, unless another agent watches.
+    pub fn finish(mut self) -> Told {
+        self.on_duty();
+        if self.duty.stands_by() {
+            self.publish();
+            return Told::default();
+        }
         for held in self.hold.take_all() {
             self.judge_again(held, true);
         }
         self.fold.finish(Duration::from_millis(500));
         self.publish();
+        self.duty.told()
     }
 }
 
 /// An event and whose rules it is for.
 struct Event<'a> {
+    bytes: &'a [u8],
     record: &'a Record<'a>,
-    process: &'a Process,
+    process: &'a Arc<Process>,
     armed: &'a Arc<Armed>,
     number: u64,
+}
+
+impl Event<'_> {
+    fn held(&self, rules: Vec<usize>, since: Instant, version: u64) -> Held {
+        let (process, armed) = (Arc::clone(self.process), Arc::clone(self.armed));
+        Held { bytes: self.bytes.into(), process, armed, rules, number: self.number, since, version }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 use super::*;
-use crate::detect::TotalsHandle;
+use crate::{
+    detect::TotalsHandle,
+    handover::{Cut, Note, mark},
+};
 use agent_abi::{
     Wire as _,
     record::{self as wire, ExecBody, OpenBody, RecordHeader, hook},
@@ -55,6 +58,7 @@ impl Scene {
             await_pods: true,
             status: status.clone(),
             alerts: sender,
+            duty: Duty::default(),
             proc: Path::new("/nonexistent"),
         });
         let mut scene = Self { detector, alerts, totals, pods, status };
@@ -280,6 +284,112 @@ fn what_is_no_record_is_counted() {
     s.tick();
     assert_eq!(s.status.losses().invalid_records.load(Relaxed), 2);
     assert_eq!(s.status.losses().evaluated.load(Relaxed), 0);
+}
+
+/// A scene whose agent stands by, and its duty.
+fn standing(rules: Vec<RuleSource>) -> (Scene, Duty) {
+    let mut scene = Scene::new(rules);
+    let duty = Duty::standing();
+    scene.detector.duty = OnDuty::new(duty.clone());
+    (scene, duty)
+}
+
+fn at(time: u64, path: &str) -> Vec<u8> {
+    let bytes = open(7, path, 1);
+    let (header, rest) = RecordHeader::read(&bytes).unwrap();
+    [RecordHeader { time, ..header }.as_bytes(), rest].concat()
+}
+
+#[test]
+fn who_stands_by_tells_nothing_and_then_what_the_other_has_not_told() {
+    let (mut s, duty) =
+        standing(vec![opens("opens", "/x"), RuleSource { state: RuleState::Shadow, ..opens("shadow", "/x") }]);
+    let milli = 1_000_000;
+    let cut = 1_000 * milli;
+    let named = mark(&decode(&at(cut - 2_000, "/x/named")).unwrap());
+    for (time, path) in [
+        (cut - 60 * milli, "/x/before"),
+        (cut + 1_000, "/x/named"),
+        (cut + 2_000, "/x/not-named"),
+        (cut + 60 * milli, "/x/after"),
+    ] {
+        s.record(&at(time, path));
+    }
+    s.tick();
+    assert_eq!((s.told().len(), s.matches("opens"), s.matches("shadow")), (0, 0, 0));
+    assert_eq!(duty.held(), 4);
+    duty.take_over(Cut::of(&Note::new(cut, vec![(named, cut - 2_000)])));
+    s.tick();
+    // What comes only now may be of before, too.
+    s.record(&at(cut - 55 * milli, "/x/late"));
+    s.record(&at(cut + 70 * milli, "/x/new"));
+    s.tick();
+    let told: Vec<_> = s.told().iter().map(|a| a.output_fields["fd.name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(told, ["/x/not-named", "/x/after", "/x/new"]);
+    assert_eq!((s.matches("opens"), s.matches("shadow"), duty.held()), (3, 3, 0));
+}
+
+#[test]
+fn what_waits_for_its_pod_is_handed_over_too() {
+    let (mut s, duty) =
+        standing(vec![rule("any", "evt.type = execve and proc.name = sh", "%k8s.pod.name", RuleState::Active)]);
+    s.record(&in_pod(7));
+    s.record(&in_pod(8));
+    assert_eq!((s.detector.hold.len(), duty.held()), (2, 0));
+    // Both are of the first second since boot: all that was told of then is dropped, all else stays.
+    duty.take_over(Cut::Since(0));
+    s.tick();
+    assert_eq!(s.detector.hold.len(), 2);
+    s.pod("shop");
+    s.tick();
+    assert_eq!(s.told().iter().map(|a| a.count).sum::<u64>(), 1, "the second is folded");
+    assert_eq!(s.matches("any"), 2);
+
+    let (mut s, duty) =
+        standing(vec![rule("any", "evt.type = execve and proc.name = sh", "%k8s.pod.name", RuleState::Active)]);
+    s.record(&in_pod(7));
+    duty.take_over(Cut::of(&Note::new(clock().0, vec![])));
+    s.tick();
+    assert_eq!((s.detector.hold.len(), s.matches("any")), (0, 0));
+}
+
+#[test]
+fn while_it_stands_by_what_the_other_has_read_is_forgotten_and_no_match_is_kept_for_ever() {
+    let (mut s, duty) = standing(vec![opens("opens", "/x")]);
+    s.record(&at(SECOND, "/x/1"));
+    s.tick();
+    assert_eq!(duty.held(), 1);
+    duty.keep_from(clock().0 + 1);
+    s.tick();
+    assert_eq!(duty.held(), 0);
+    duty.keep_from(0);
+    for n in 0..65_536 + 10 {
+        s.record(&at(SECOND + n, "/x/1"));
+    }
+    s.tick();
+    assert_eq!(duty.held(), 65_536);
+    duty.take_over(Cut::Since(0));
+    s.tick();
+    assert_eq!((s.matches("opens"), s.status.losses().alerts.load(Relaxed)), (65_536, 10));
+}
+
+#[test]
+fn at_the_end_later_events_are_left_and_those_told_are_named() {
+    let mut s = Scene::new(vec![opens("opens", "/x")]);
+    let duty = Duty::default();
+    s.detector.duty = OnDuty::new(duty.clone());
+    s.record(&at(SECOND, "/x/1"));
+    duty.end_at(3 * SECOND);
+    s.record(&at(2 * SECOND, "/x/2"));
+    s.record(&at(3 * SECOND, "/x/3"));
+    s.record(&at(3 * SECOND + 1, "/x/4"));
+    s.record(&at(SECOND, "/y"));
+    let mut alerts = s.alerts;
+    let told = s.detector.finish();
+    let names = |path: &str, time: u64| (mark(&decode(&at(time, path)).unwrap()), time);
+    assert!(told.is_whole);
+    assert_eq!(told.around, [names("/x/2", 2 * SECOND), names("/x/3", 3 * SECOND)]);
+    assert_eq!(std::iter::from_fn(|| alerts.try_recv().ok()).count(), 3);
 }
 
 proptest! {

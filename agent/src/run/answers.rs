@@ -2,6 +2,7 @@
 use super::seams::{self, Seams};
 use crate::{
     detect::TotalsHandle,
+    handover::Duty,
     http::Answers,
     metrics::{RuleTotals, Snapshot},
     status,
@@ -11,12 +12,18 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(super) struct Pages {
     status: status::Handle,
     totals: TotalsHandle,
+    duty: Duty,
     others: seams::Pages,
 }
 
 impl Pages {
     pub(super) fn of(seams: &Seams) -> Self {
-        Self { status: seams.status.clone(), totals: seams.totals.clone(), others: seams.pages.clone() }
+        Self {
+            status: seams.status.clone(),
+            totals: seams.totals.clone(),
+            duty: seams.duty.clone(),
+            others: seams.pages.clone(),
+        }
     }
 }
 
@@ -85,6 +92,12 @@ impl Answers for Pages {
                 cost.cpu_percent / 100.0,
             ),
             ("eyas_agent_resident_bytes", "Resident memory of the agent", cost.resident as f64),
+            (
+                "eyas_standing_by",
+                "1 while another agent watches with the same state folder, and this one tells nothing",
+                f64::from(u8::from(self.status.standing().is_some())),
+            ),
+            ("eyas_held_back", "Events with a match that are held back while standing by", self.duty.held() as f64),
             ("eyas_processes", "Processes in the table", losses.processes.load(Relaxed) as f64),
             ("eyas_cgroups", "Control groups whose container is known", losses.cgroups.load(Relaxed) as f64),
             (
@@ -100,7 +113,12 @@ impl Answers for Pages {
 
     fn status(&self) -> serde_json::Value {
         // Plain data: serialising cannot fail.
-        serde_json::to_value(self.status.snapshot()).unwrap_or_default()
+        let mut told = serde_json::to_value(self.status.snapshot()).unwrap_or_default();
+        if let Some(standing) = self.status.standing() {
+            let since = standing.since.to_string();
+            told["standingBy"] = serde_json::json!({"for": standing.by, "since": since, "heldBack": self.duty.held()});
+        }
+        told
     }
 
     fn reports(&self) -> serde_json::Value {

@@ -8,7 +8,8 @@ use super::{
     seams::{Origin, RulesetEvent, RulesetUpdate, Seams},
 };
 use crate::{
-    detect::{Armed, Store, TotalsHandle},
+    detect::{Armed, Store, TotalsHandle, clock},
+    handover::Duty,
     probe::{KernelFilter, Lost, Probe},
     rules::state,
     status,
@@ -20,6 +21,7 @@ use engine::{
 };
 use jiff::Timestamp;
 use std::{
+    collections::VecDeque,
     io,
     path::PathBuf,
     sync::Arc,
@@ -43,6 +45,13 @@ pub(super) struct Armer {
     store: Arc<Store>,
     totals: TotalsHandle,
     status: status::Handle,
+    duty: Duty,
+    /// As of the last look.
+    stands_by: bool,
+    /// What was lost while another agent watched, and when that was read: only what the other has not seen counts.
+    lost_aside: VecDeque<(u64, Arc<Armed>, Lost)>,
+    /// Not on disk yet, as another agent's is.
+    unsaved: Option<RulesetUpdate>,
     state_dir: Option<PathBuf>,
     begun: Instant,
     generation: u32,
@@ -64,6 +73,9 @@ pub(super) struct Tokens {
     pub stop: CancellationToken,
 }
 
+/// Most losses that wait for a handover.
+const MAX_ASIDE: usize = 4096;
+
 /// Why a ruleset was not armed.
 #[derive(Debug, thiserror::Error)]
 enum ArmError {
@@ -81,6 +93,10 @@ impl Armer {
             store,
             totals: seams.totals.clone(),
             status: seams.status.clone(),
+            duty: seams.duty.clone(),
+            stands_by: seams.duty.stands_by(),
+            lost_aside: VecDeque::new(),
+            unsaved: None,
             state_dir: seams.state_dir.clone(),
             begun,
             generation: 0,
@@ -240,7 +256,11 @@ impl Armer {
         Ok(())
     }
 
-    fn keep(&self, update: &RulesetUpdate) {
+    fn keep(&mut self, update: &RulesetUpdate) {
+        if self.stands_by {
+            self.unsaved = Some(update.clone());
+            return;
+        }
         if let Some(dir) = &self.state_dir
             && let Err(error) = state::save(dir, &update.ruleset)
         {
@@ -275,6 +295,7 @@ impl Armer {
             Err(error) => return tracing::warn!(%error, "the kernel's counters cannot be read"),
         };
         self.charge();
+        self.on_duty();
         self.keep_to_budget();
         self.status.observed(self.probe.hook_status(), counters, Timestamp::now());
     }
@@ -305,9 +326,37 @@ impl Armer {
             Ok(lost) => {
                 let armed = self.store.load();
                 let rules = |lost: &Lost| armed.iter().find(|armed| armed.generation == lost.generation);
-                lost.iter().for_each(|lost| _ = rules(lost).map(|armed| armed.charge(lost)));
+                let (now, _) = clock();
+                for (lost, armed) in lost.iter().filter_map(|lost| rules(lost).map(|armed| (lost, armed))) {
+                    if self.stands_by {
+                        self.lost_aside.push_back((now, Arc::clone(armed), *lost));
+                    } else {
+                        armed.charge(lost);
+                    }
+                }
             }
             Err(error) => tracing::warn!(%error, "what was lost is not charged to rules"),
+        }
+    }
+
+    /// While another agent watches, its losses count; from the handover on ours do.
+    fn on_duty(&mut self) {
+        if !self.stands_by {
+            return;
+        }
+        let seen_by_the_other = self.duty.kept_from();
+        while self.lost_aside.front().is_some_and(|(at, ..)| *at < seen_by_the_other) {
+            self.lost_aside.pop_front();
+        }
+        let too_many = self.lost_aside.len().saturating_sub(MAX_ASIDE);
+        self.lost_aside.drain(..too_many).for_each(|(_, armed, lost)| armed.charge(&lost));
+        if self.duty.stands_by() {
+            return;
+        }
+        self.stands_by = false;
+        self.lost_aside.drain(..).for_each(|(_, armed, lost)| armed.charge(&lost));
+        if let Some(update) = self.unsaved.take() {
+            self.keep(&update);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The thread that reads the ring and evaluates.
 use crate::{
-    detect::{Detector, Store},
+    detect::{Detector, Store, Told, clock},
     probe::Ring,
 };
 use std::{
@@ -27,11 +27,11 @@ pub(super) fn spawn(
     detector: Detector,
     store: Arc<Store>,
     stop: CancellationToken,
-) -> io::Result<JoinHandle<()>> {
+) -> io::Result<JoinHandle<Told>> {
     std::thread::Builder::new().name("detect".into()).spawn(move || run(ring, detector, &store, &stop))
 }
 
-fn run(mut ring: Ring, mut detector: Detector, store: &Store, stop: &CancellationToken) {
+fn run(mut ring: Ring, mut detector: Detector, store: &Store, stop: &CancellationToken) -> Told {
     // Until something is armed, nothing passes. Records that come while the table is seeded wait in the ring.
     while !store.is_open() {
         if stop.is_cancelled() {
@@ -42,11 +42,12 @@ fn run(mut ring: Ring, mut detector: Detector, store: &Store, stop: &Cancellatio
     detector.seed();
     let mut until = None;
     loop {
-        let begin = Instant::now();
+        let (begin, time) = (Instant::now(), clock().0);
         detector.begin();
         let drained = ring.drain(BATCH, &mut |bytes| detector.record(bytes));
         if drained < BATCH {
             store.emptied(begin);
+            detector.read_until(time);
         }
         detector.tick();
         if stop.is_cancelled() {

@@ -7,13 +7,16 @@
 //!
 //! The border to the parts that only a cluster has is [`seams`]: what they get ([`seams::Seams`]) and what they give.
 //!
-//! The end, in this order: the armer lets no more events through and reads the last counters; the detect thread drains the
+//! Where another agent watches with the same state folder, all runs but the sinks until that one ends (`crate::handover`).
+//!
+//! The end, in this order: with another agent standing by, the moment of the handover is fixed and waited for; the armer lets no more events through and reads the last counters; the detect thread drains the
 //! ring and gives out what it holds; the fan-out ends with its channel; the sinks are told (`Seams::shutdown`) and finish; the
-//! summary.
+//! note for the next agent; the summary; with the process the lock of the state folder.
 mod answers;
 mod armer;
 mod detect_thread;
 mod governor;
+mod handing;
 mod in_cluster;
 pub mod seams;
 mod standalone;
@@ -22,8 +25,8 @@ mod summary;
 use crate::{
     cli::RunArgs,
     detect::{Detector, Parts, Store, TotalsHandle},
+    handover,
     http::Server,
-    output::Stdout,
     probe::{Options, Probe},
     rules::state,
     status, workload,
@@ -31,8 +34,8 @@ use crate::{
 use anyhow::Context as _;
 use armer::{Armer, Tokens};
 use engine::ruleset::Ruleset;
-use router::alert::Alert;
-use seams::{AlertSink, Origin, RulesetEvent, RulesetUpdate, Seams};
+use handing::{Handing, Place, Tellers};
+use seams::{Origin, RulesetEvent, RulesetUpdate, Seams};
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -54,13 +57,16 @@ const GRACE: Duration = Duration::from_millis(1200);
 /// The kernel side cannot be loaded, the rules folder is not there, the address is taken.
 pub fn run(args: RunArgs, people: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let done = runtime.block_on(start(args, people));
+    // Another agent watches as soon as it is let go.
+    let mut lock = None;
+    let done = runtime.block_on(start(args, people, &mut lock));
     // A blocking task that does not end must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
+    drop(lock);
     done
 }
 
-async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
+async fn start(args: RunArgs, people: bool, lock: &mut Option<handover::Lock>) -> anyhow::Result<()> {
     let begun = std::time::Instant::now();
     if let Some(path) = args.rules.as_deref().filter(|p| !p.exists()) {
         anyhow::bail!("--rules {}: no such folder", path.display());
@@ -71,6 +77,7 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
     let probe = tokio::task::spawn_blocking(move || Probe::load(&options));
     let server = listen(args.listen).await?;
     let (rulesets, rulesets_in) = mpsc::channel(RULESETS);
+    let place = Place::take(args.state.as_deref())?;
     let seams = Seams {
         node: node_name(args.node_name.as_deref()).into(),
         agent: uuid::Uuid::new_v4(),
@@ -79,6 +86,7 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
         status: status::Handle::default(),
         totals: TotalsHandle::default(),
         state_dir: args.state.clone(),
+        duty: place.duty(),
         pages: seams::Pages::default(),
         shutdown: CancellationToken::new(),
         tasks: TaskTracker::new(),
@@ -91,26 +99,20 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
             }
         });
     }
-    if let Some(dir) = &seams.state_dir {
-        std::fs::create_dir_all(dir).with_context(|| format!("--state {}", dir.display()))?;
-        if let Some(last) = status::alive::last(dir) {
-            seams.status.blind_since(last);
-        }
-        seams.tasks.spawn(status::alive::keep(dir.clone(), seams.shutdown.clone()));
-    }
     // Before anything else is reachable.
     let last_good = last_good(&seams).await;
-    let (pods, mut sinks): (workload::Index, Vec<Box<dyn AlertSink>>) = if in_cluster {
-        let parts = in_cluster::start(&seams).await?;
-        (parts.pods, parts.sinks)
+    let parts = if in_cluster {
+        Tellers::Cluster(in_cluster::start(&seams).await?)
     } else {
-        let sinks = standalone::start(&seams, &args, last_good, people);
-        (seams.pods.clone(), sinks)
+        Tellers::Alone(standalone::start(&seams, &args, last_good, people))
     };
+    let pods = parts.pods(&seams);
+    let (alerts, alerts_in) = mpsc::channel(ALERTS);
+    let mut handing = Handing::new(place, parts, alerts_in, args.output);
+    handing.watch_if_free(&seams, lock).await?;
     let mut probe = probe.await.context("loading the kernel side was interrupted")??;
     let ring = probe.take_ring()?.context("the ring is taken already")?;
     let store = Arc::<Store>::default();
-    let (alerts, alerts_in) = mpsc::channel(ALERTS);
     let mut detector = Detector::new(Parts {
         store: Arc::clone(&store),
         node: Arc::clone(&seams.node),
@@ -118,26 +120,32 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
         await_pods: in_cluster,
         status: seams.status.clone(),
         alerts,
+        duty: seams.duty.clone(),
         proc: Path::new("/proc"),
     });
     if let Some(sides) = probe.take_sides() {
         detector.tell(sides);
     }
-    let stdout = Stdout::start(args.output, &seams.status)?;
-    sinks.push(Box::new(stdout));
-    let (quiet, armer_stop) = (CancellationToken::new(), CancellationToken::new());
+    let (end, quiet, armer_stop) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let detect = detect_thread::spawn(ring, detector, Arc::clone(&store), quiet.clone())?;
-    let tokens = Tokens { end: stop.clone(), quiet: quiet.clone(), stop: armer_stop.clone() };
+    let tokens = Tokens { end: end.clone(), quiet: quiet.clone(), stop: armer_stop.clone() };
     let armer = Armer::new(probe, store, &seams, begun, args.cpu_budget.filter(|percent| *percent > 0.0))
         .spawn(rulesets_in, tokens)?;
-    let fan_out = tokio::spawn(fan_out(alerts_in, sinks));
 
-    stop.cancelled().await;
+    let failed = tokio::select! {
+        () = stop.cancelled() => None,
+        failed = handing.stand_by(&seams, lock) => failed.err(),
+    };
+    if failed.is_none() {
+        stop.cancelled().await;
+    }
+    let cut = handing::fix_the_cut(&seams).await;
+    end.cancel();
     // An armer that is busy or gone must not hold up the end.
     let _ = tokio::time::timeout(CLOSING, quiet.cancelled()).await;
     quiet.cancel();
     let joined = tokio::task::spawn_blocking(move || detect.join()).await;
-    let sinks = fan_out.await.unwrap_or_default();
+    let sinks = handing.end().await;
     seams.shutdown.cancel();
     seams.tasks.close();
     if tokio::time::timeout(GRACE, seams.tasks.wait()).await.is_err() {
@@ -148,10 +156,9 @@ async fn start(args: RunArgs, people: bool) -> anyhow::Result<()> {
     armer_stop.cancel();
     let _ = tokio::task::spawn_blocking(move || armer.join()).await;
     summary::print(&seams, begun.elapsed());
-    match joined {
-        Ok(Ok(())) => Ok(()),
-        _ => anyhow::bail!("the detect thread has failed"),
-    }
+    let Ok(Ok(told)) = joined else { anyhow::bail!("the detect thread has failed") };
+    handing::leave(&seams, cut, told);
+    failed.map_or(Ok(()), Err)
 }
 
 /// Cancelled by SIGINT or SIGTERM.
@@ -210,12 +217,4 @@ async fn last_good(seams: &Seams) -> Option<Arc<Ruleset>> {
             None
         }
     }
-}
-
-/// Gives each alert to each sink, until the detect thread is done; gives the sinks back.
-async fn fan_out(mut alerts: mpsc::Receiver<Arc<Alert>>, sinks: Vec<Box<dyn AlertSink>>) -> Vec<Box<dyn AlertSink>> {
-    while let Some(alert) = alerts.recv().await {
-        sinks.iter().for_each(|sink| sink.submit(&alert));
-    }
-    sinks
 }

@@ -2,7 +2,7 @@
 //!
 //! A ruleset source sends [`RulesetEvent`]s; a sink takes alerts; both get the handles in [`Seams`]. Nothing here blocks
 //! and nothing here is unbounded.
-use crate::{detect::TotalsHandle, metrics, status, workload};
+use crate::{detect::TotalsHandle, handover::Duty, metrics, status, workload};
 use engine::{compile::Outcome, ruleset::Ruleset};
 use parking_lot::RwLock;
 use router::alert::Alert;
@@ -88,6 +88,8 @@ pub struct Seams {
     pub totals: TotalsHandle,
     /// `--state`: a folder that survives restarts, if any.
     pub state_dir: Option<PathBuf>,
+    /// Whether this agent watches, or stands by and tells nothing.
+    pub duty: Duty,
     /// Pages of other parts.
     pub pages: Pages,
     /// Cancelled when detection has ended and every alert was given to the sinks. After it, tasks have about a second.

@@ -6,23 +6,17 @@ use crate::{
     report::local::LocalReports,
     rules::{Compilation, FolderWatch, embedded},
 };
+use crds::OutputRoute;
 use engine::{diagnostic::Severity, ruleset::Ruleset};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// How often a folder that is gone is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Starts the source of rules and the routes; gives the sinks.
-pub(super) fn start(
-    seams: &Seams,
-    args: &RunArgs,
-    last_good: Option<Arc<Ruleset>>,
-    people: bool,
-) -> Vec<Box<dyn AlertSink>> {
-    let (sink, local) = deliver::standalone(seams, args.secrets.clone());
-    let router = Arc::clone(local.router());
-    seams.pages.add_metrics(Box::new(move |snapshot| snapshot.route_alerts.extend(router.metrics().outcomes())));
-    let source = Source { seams: seams.clone(), local, last_good, people };
+/// Starts the source of rules.
+pub(super) fn start(seams: &Seams, args: &RunArgs, last_good: Option<Arc<Ruleset>>, people: bool) -> Alone {
+    let routes = Routes::default();
+    let source = Source { seams: seams.clone(), routes: routes.clone(), last_good, people };
     let stop = seams.shutdown.clone();
     let rules = args.rules.clone();
     seams.tasks.spawn(async move {
@@ -31,13 +25,66 @@ pub(super) fn start(
             () = source.run(rules) => {}
         }
     });
-    let reports = LocalReports::start(&seams.node, &seams.pages);
-    vec![Box::new(reports), Box::new(sink)]
+    Alone { routes, secrets: args.secrets.clone() }
+}
+
+/// What only an agent alone has.
+pub(super) struct Alone {
+    routes: Routes,
+    secrets: Option<PathBuf>,
+}
+
+impl Alone {
+    /// Starts what tells: from now on this agent is the one that watches.
+    pub(super) async fn tell(self, seams: &Seams) -> Vec<Box<dyn AlertSink>> {
+        let (sink, local) = deliver::standalone(seams, self.secrets);
+        let router = Arc::clone(local.router());
+        seams.pages.add_metrics(Box::new(move |snapshot| snapshot.route_alerts.extend(router.metrics().outcomes())));
+        self.routes.open(local).await;
+        let reports = LocalReports::start(&seams.node, &seams.pages);
+        vec![Box::new(reports), Box::new(sink)]
+    }
+}
+
+/// The routes that the rules folder has: they run only while this agent watches, as their queues are in the state folder.
+#[derive(Clone, Default)]
+struct Routes(Arc<tokio::sync::Mutex<Wanted>>);
+
+#[derive(Default)]
+struct Wanted {
+    objects: Vec<OutputRoute>,
+    local: Option<Local>,
+}
+
+impl Routes {
+    async fn set(&self, objects: Vec<OutputRoute>) {
+        let mut wanted = self.0.lock().await;
+        wanted.objects = objects;
+        wanted.apply().await;
+    }
+
+    async fn open(&self, local: Local) {
+        let mut wanted = self.0.lock().await;
+        wanted.local = Some(local);
+        // None were read yet: the reader will say.
+        if !wanted.objects.is_empty() {
+            wanted.apply().await;
+        }
+    }
+}
+
+impl Wanted {
+    async fn apply(&self) {
+        let Some(local) = &self.local else { return };
+        for (route, problem) in local.set_routes(&self.objects).await {
+            tracing::error!(%route, problem, "a route does not run");
+        }
+    }
 }
 
 struct Source {
     seams: Seams,
-    local: Local,
+    routes: Routes,
     last_good: Option<Arc<Ruleset>>,
     people: bool,
 }
@@ -90,10 +137,7 @@ impl Source {
             }
         };
         self.tell(&made);
-        let objects: Vec<_> = made.routes.iter().map(|r| r.object.clone()).collect();
-        for (route, problem) in self.local.set_routes(&objects).await {
-            tracing::error!(%route, problem, "a route does not run");
-        }
+        self.routes.set(made.routes.iter().map(|r| r.object.clone()).collect()).await;
         if made.ruleset.rules.is_empty()
             && let Some(problem) = made.problems.first()
         {

@@ -19,6 +19,9 @@ pub(super) fn print(seams: &Seams, ran: Duration) {
         sum(|c| c.filtered),
         losses.evaluated.load(Relaxed)
     ));
+    if seams.duty.stands_by() {
+        lines.push("another agent watches with this state folder: this one stood by and told nothing".to_owned());
+    }
     let totals = seams.totals.snapshot();
     let matches: u64 = totals.rules.iter().map(|r| r.matches).sum();
     let suppressed: u64 = totals.exceptions.iter().map(|e| e.suppressed).sum();

@@ -1,5 +1,5 @@
 //! The status object out of what is known.
-use super::{Armed, DROPPING_ABOVE, Losses, State};
+use super::{Armed, DROPPING_ABOVE, Losses, SILENT, State};
 use crate::probe::Backend;
 use crds::{
     conditions::{self, DROPPING, READY, SHEDDING},
@@ -20,6 +20,18 @@ pub const fn version() -> &'static str {
 
 impl State {
     pub(super) fn not_ready(&self) -> Vec<String> {
+        let mut reasons = self.unproven();
+        if let Some(standing) = self.standing.filter(|s| s.noticed.elapsed() >= SILENT) {
+            let (by, silent) = (describe(standing.by), standing.noticed.elapsed().as_secs());
+            reasons.push(format!("standing by, but {by}, which watches, gave no sign of life for {silent} s: end it"));
+        }
+        if reasons.is_empty() && self.standing.is_some_and(|s| !s.is_next) {
+            reasons.push("standing by, but not as the next one: another agent stands by, too".to_owned());
+        }
+        reasons
+    }
+
+    pub(super) fn unproven(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.armed.is_none() {
             reasons.push(if self.error.is_empty() {
@@ -45,10 +57,17 @@ impl State {
     /// Brings the conditions up to date; their times move only with their status.
     pub(super) fn refresh(&mut self, losses: &Losses, now: Timestamp) {
         let reasons = self.not_ready();
-        let ready = if reasons.is_empty() {
+        let ready = if let (true, Some(standing)) = (reasons.is_empty(), self.standing) {
+            let by = describe(standing.by);
+            conditions::yes(READY, "StandingBy", format!("armed, and takes over when {by} ends, which watches now"))
+        } else if reasons.is_empty() {
             conditions::yes(READY, "Armed", "the ruleset is armed and every hook it needs has been proven")
         } else {
-            let reason = if self.armed.is_some() { "HookNotProven" } else { "NoRuleset" };
+            let reason = match &self.armed {
+                None => "NoRuleset",
+                Some(_) if self.unproven().is_empty() => "StandingBy",
+                Some(_) => "HookNotProven",
+            };
             conditions::no(READY, reason, reasons.join("; "))
         };
         let rates = self.window.rates();
@@ -159,6 +178,10 @@ impl State {
     }
 }
 
+fn describe(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another agent".to_owned(), |pid| format!("process {pid}"))
+}
+
 fn rules(armed: &Armed) -> AgentRules {
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     AgentRules {
@@ -236,6 +259,30 @@ mod tests {
         status.observed(vec![hook(true)], vec![counters(0, 0)], Timestamp::now());
         assert!(status.not_ready().is_empty());
         assert_eq!(status.snapshot().ruleset_error, "");
+    }
+
+    #[test]
+    fn who_stands_by_is_ready_and_blind_only_if_it_came_too_late() {
+        let status = Handle::default();
+        status.stands_by(Some(7), false, None);
+        assert_eq!(status.not_ready(), ["no ruleset is armed yet"]);
+        status.armed(armed(), vec![]);
+        assert!(status.not_ready()[0].contains("not as the next one"));
+        status.stands_by(Some(7), true, None);
+        assert!(status.not_ready().is_empty());
+        let ready = |reason: &str| {
+            let told = status.snapshot();
+            let ready = crds::conditions::find(&told.conditions, "Ready").unwrap();
+            assert_eq!((ready.reason.as_str(), ready.status.as_str()), (reason, "True"));
+            ready.message.clone()
+        };
+        assert!(ready("StandingBy").contains("process 7"));
+        let hour = jiff::SignedDuration::from_hours(1);
+        status.takes_over(Some(Timestamp::now() + hour));
+        ready("Armed");
+        assert_eq!(status.snapshot().blind, None);
+        status.takes_over(Some(Timestamp::now() - hour));
+        assert!(status.snapshot().blind.is_some());
     }
 
     #[test]

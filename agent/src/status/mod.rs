@@ -99,8 +99,27 @@ pub struct Losses {
     pub held: AtomicU64,
 }
 
+/// Another agent watches the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its process id, where it is known.
+    pub by: Option<u32>,
+    /// Since when this one stands by.
+    pub since: Timestamp,
+    /// It knows, and hands over to this one.
+    is_next: bool,
+    /// Its last sign of life, and when that was noticed.
+    sign: Option<Timestamp>,
+    noticed: Instant,
+}
+
+/// A sign of life comes every two seconds; without one for this long the agent that watches is told to be silent.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(30);
+
 #[derive(Debug, Default)]
 struct State {
+    standing: Option<Standing>,
+    handed_over: bool,
     started: Option<Timestamp>,
     blind_from: Option<Timestamp>,
     first_armed: Option<Timestamp>,
@@ -151,6 +170,43 @@ impl Handle {
     /// The agent before this one gave its last sign of life at `from`: since then nothing was seen.
     pub fn blind_since(&self, from: Timestamp) {
         self.0.state.lock().blind_from = Some(from);
+    }
+
+    /// Process `by` watches, and this agent stands by: whether it is the one that is handed over to, and the other's last sign of life.
+    pub fn stands_by(&self, by: Option<u32>, is_next: bool, sign: Option<Timestamp>) {
+        let mut state = self.0.state.lock();
+        let now = Instant::now();
+        let before = state.standing;
+        let since = before.map_or_else(Timestamp::now, |b| b.since);
+        let noticed = before.filter(|b| b.sign == sign).map_or(now, |b| b.noticed);
+        state.standing = Some(Standing { by, since, is_next, sign, noticed });
+    }
+
+    /// This agent stands by no more: it watches, as the one before did until `watched_until`.
+    pub fn takes_over(&self, watched_until: Option<Timestamp>) {
+        let mut state = self.0.state.lock();
+        state.standing = None;
+        // It was armed by then: nothing was missed.
+        state.blind_from = watched_until.filter(|until| state.first_armed.is_none_or(|armed| armed > *until));
+        drop(state);
+        self.0.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Whether this agent stands by.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        self.0.state.lock().standing
+    }
+
+    /// Another agent goes on where this one ends.
+    pub fn hand_over(&self) {
+        self.0.state.lock().handed_over = true;
+    }
+
+    /// Whether it does.
+    #[must_use]
+    pub fn is_handed_over(&self) -> bool {
+        self.0.state.lock().handed_over
     }
 
     /// A ruleset is in force; an earlier error is over.
@@ -220,6 +276,12 @@ impl Handle {
     #[must_use]
     pub fn not_ready(&self) -> Vec<String> {
         self.0.state.lock().not_ready()
+    }
+
+    /// The same but for what another agent does that watches.
+    #[must_use]
+    pub fn unproven(&self) -> Vec<String> {
+        self.0.state.lock().unproven()
     }
 
     /// All of it.

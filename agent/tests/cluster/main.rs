@@ -4,8 +4,10 @@
 mod support;
 
 use agent::{
-    cluster::{self, Cluster},
+    cluster,
     detect::TotalsHandle,
+    handover::Duty,
+    report::{ReportSink, Writes},
     run::seams::{AlertSink, Origin, RulesetEvent, Seams},
     status,
 };
@@ -27,7 +29,10 @@ use tokio::sync::mpsc;
 
 /// A running agent without its kernel side.
 struct Agent {
-    cluster: Cluster,
+    pods: agent::workload::Index,
+    reports: ReportSink,
+    writes: Arc<Writes>,
+    router_ca: tokio::sync::watch::Receiver<Option<String>>,
     seams: Seams,
     rulesets: mpsc::Receiver<RulesetEvent>,
 }
@@ -43,16 +48,19 @@ impl Agent {
             status: status::Handle::default(),
             totals: TotalsHandle::default(),
             state_dir: Some(state.to_owned()),
+            duty: Duty::default(),
             pages: Default::default(),
             shutdown: Default::default(),
             tasks: Default::default(),
         };
-        let cluster = cluster::start(&world.agent, &world.namespace, &seams);
-        Self { cluster, seams, rulesets }
+        let watched = cluster::watch(&world.agent, &world.namespace, &seams);
+        let (pods, router_ca) = (watched.pods.clone(), watched.router_ca.clone());
+        let (reports, writes) = watched.tell(&world.agent, &seams);
+        Self { pods, reports, writes, router_ca, seams, rulesets }
     }
 
     fn matched(&self, world: &World, pod: Option<&Pod>, count: u64) {
-        self.cluster.reports.submit(&Arc::new(alert(&world.node, pod, count)));
+        self.reports.submit(&Arc::new(alert(&world.node, pod, count)));
     }
 
     async fn stop(self) {
@@ -97,7 +105,7 @@ async fn pods_are_known_by_container_and_their_matches_are_reported() {
     let state = tempfile::tempdir().unwrap();
     let agent = Agent::start(&world, state.path());
     let pod = world.pod("web", "c1").await;
-    let index = agent.cluster.pods.clone();
+    let index = agent.pods.clone();
     eventually("the pod in the index", || async { index.by_container("c1").is_some() }).await;
     let (meta, at) = index.by_container("c1").unwrap();
     assert_eq!((meta.uid.as_str(), meta.containers[at].name.as_str()), (pod.uid().unwrap().as_str(), "app"));
@@ -159,7 +167,7 @@ async fn counts_go_on_over_restarts_and_an_api_server_that_is_away() {
     assert_eq!(count(&world, &pod).await, Some(5), "nothing comes through");
     world.proxy.mend();
     count_is(&world, &pod, 23).await;
-    let failed = agent.cluster.writes.outcomes();
+    let failed = agent.writes.outcomes();
     assert!(failed.iter().any(|(outcome, n)| *outcome == "written" && *n >= 1), "{failed:?}");
     agent.stop().await;
     world.clean_up().await;
@@ -264,7 +272,7 @@ async fn the_routers_ca_is_followed() {
     for pem in ["one", "two"] {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "eyas-router-ca"}, "data": {"ca.crt": pem}});
         maps.patch("eyas-router-ca", &PatchParams::apply("test").force(), &Patch::Apply(&map)).await.unwrap();
-        let ca = agent.cluster.router_ca.clone();
+        let ca = agent.router_ca.clone();
         eventually("the CA", || async { ca.borrow().as_deref() == Some(pem) }).await;
     }
     agent.stop().await;
