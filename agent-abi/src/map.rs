@@ -132,6 +132,8 @@ wire! {
     pub struct HookFilter {
         /// Classes that admit processes of a side: on the host, in a container.
         sides: [u64; 2],
+        /// Of hooks whose programs look at it: classes that want calls that succeeded, that failed.
+        results: [u64; 2],
         /// Classes that test no path. The others want one of the literals.
         any_path: u64,
         /// Classes that test no name.

@@ -11,10 +11,10 @@
 use crate::{
     classes, connect,
     emit::{self, Event},
-    file,
+    file, given as paths,
     kernel::{self, Ptr},
-    open, other, path,
-    scratch::{self, KERNEL, PATH_MAX, Scratch, USER},
+    open, other,
+    scratch::{self, KERNEL, Scratch, USER},
     socket,
 };
 use agent_abi::{
@@ -69,6 +69,9 @@ fn try_submit(req: Ptr, event_type: u8) -> Option<()> {
     }
 }
 
+/// In place of an argument's number: a path has a directory's descriptor.
+const DIRFD: u8 = 0;
+
 /// A request.
 struct Request {
     /// `struct io_kiocb`, which begins with what its operation was given.
@@ -108,7 +111,7 @@ fn open(this: &mut Event, request: &Request) -> Option<()> {
     let flags = member!(u64, request.req, io_open_flags) as u32;
     // Of those that do not fail: an open whose end is not known yet is no failed one.
     this.only(this.force.filter.opens[open::class(flags, 0)]);
-    if this.is_unwanted() || this.is_shed() {
+    if this.is_unwanted() {
         return None;
     }
     let Some(s) = scratch::io_uring(open::FIXED) else {
@@ -117,9 +120,15 @@ fn open(this: &mut Event, request: &Request) -> Option<()> {
     };
     let (header, body) = scratch::parts::<OpenBody>(s);
     let dirfd = member!(u32, request.req, io_open_dfd);
-    let text = request.text(off!(io_open_filename));
-    let path_len = scratch::append_str(s, KERNEL, text, PATH_MAX);
-    let base_len = if kernel::read::<u8>(text, 0) == b'/' { 0 } else { base(s, [request.task, request.files], dirfd) };
+    paths::begin(this, s);
+    paths::tell(s, 0, request.text(off!(io_open_filename)), DIRFD, dirfd as u64);
+    paths::tell(s, 1, core::ptr::null(), NONE, 0);
+    let _ = rounds!(s, 2, paths::kernels);
+    let (path_len, base_len) = paths::lengths(s, 0);
+    this.only(get!(s, found));
+    if this.is_unwanted() || this.is_shed() {
+        return None;
+    }
     // SAFETY: `body` points into the scratch.
     unsafe {
         (*body).ino = 0;
@@ -136,14 +145,6 @@ fn open(this: &mut Event, request: &Request) -> Option<()> {
     }
     request.submit(this, s, header);
     Some(())
-}
-
-/// Appends the directory that a relative path starts from.
-#[inline(always)]
-fn base(s: *mut Scratch, [task, files]: [Ptr; 2], dirfd: u32) -> u16 {
-    let start = if dirfd == open::AT_FDCWD { path::of_cwd(task) } else { path::of_file(file::by_fd(files, dirfd)) };
-    path::walk(s, start);
-    scratch::append_path(s)
 }
 
 #[inline(always)]
@@ -215,6 +216,11 @@ struct Given {
 
 #[inline(always)]
 fn call(this: &mut Event, request: &Request) -> Option<()> {
+    // Of those that do not fail, as opens.
+    this.only(this.tests().results[0]);
+    if this.is_unwanted() {
+        return None;
+    }
     let recipe = &other::RECIPES[request.event_type as usize & (TYPES - 1)];
     let Some(given) = given(request) else {
         this.filtered();
@@ -232,8 +238,7 @@ fn call(this: &mut Event, request: &Request) -> Option<()> {
     scratch::clear(body);
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).args = given.args };
-    let who = [request.task, request.files];
-    other::paths(this, s, KERNEL, who, body, recipe, [given.path, given.path2]);
+    other::paths(this, s, KERNEL, body, recipe, [given.path, given.path2]);
     if this.is_unwanted() || this.is_shed() {
         return None;
     }

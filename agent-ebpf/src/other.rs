@@ -32,6 +32,7 @@ pub static RECIPES: [Recipe; TYPES] = call::recipes();
 /// One call has ended.
 #[inline(always)]
 pub fn call(this: &mut Event, call: &Call) -> Option<()> {
+    this.only(this.tests().results[usize::from(call.ret < 0)]);
     classes::by_side(this);
     if this.is_unwanted() {
         return None;
@@ -45,7 +46,7 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     scratch::clear(body);
     // SAFETY: `body` points into the scratch.
     arch::all_arguments(unsafe { (&raw mut (*body).args).cast::<u64>() }, call.regs, call.nr, call.compat);
-    let (tid, who) = (call.pid_tgid as u32, [call.task, call.files]);
+    let tid = call.pid_tgid as u32;
     let (address, address_len) = address_argument(body, recipe, call.compat, tid, this.force);
     if recipe.flags & NEEDS_ADDRESS != 0 && address.is_null() && !this.is_canary() {
         this.filtered();
@@ -55,7 +56,7 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     unsafe { (*body).ret = call.ret as u64 };
     let name = |n: u8| argument(body, n) as Ptr;
     used::names(s, call, this.force);
-    paths(this, s, AS_USED, who, body, recipe, [name(recipe.path), name(recipe.path2)]);
+    paths(this, s, AS_USED, body, recipe, [name(recipe.path), name(recipe.path2)]);
     if this.is_unwanted() || this.is_shed() {
         return None;
     }
@@ -131,21 +132,22 @@ pub fn paths(
     this: &mut Event,
     s: *mut Scratch,
     space: u8,
-    who: [Ptr; 2],
     body: *mut CallBody,
     recipe: &Recipe,
     [first, second]: [Ptr; 2],
 ) {
-    paths::begin(this, s);
-    let first = if space == AS_USED { used::first(s, first) } else { first };
-    let (path, base) = given(s, space, who, first, recipe.dir, argument(body, recipe.dir));
-    paths::add(this, s, path, base, false);
-    let second = if space == AS_USED { used::second(s, second) } else { second };
-    let (path2, base2) = given(s, space, who, second, recipe.dir2, argument(body, recipe.dir2));
-    if recipe.path2 != NONE {
-        // What is mounted may be a name, and stays that.
-        paths::add(this, s, path2, base2, recipe.dir2 == AS_IS);
+    if first.is_null() && second.is_null() {
+        return;
     }
+    paths::begin(this, s);
+    paths::tell(s, 0, first, recipe.dir, argument(body, recipe.dir));
+    paths::tell(s, 1, second, recipe.dir2, argument(body, recipe.dir2));
+    if space == AS_USED {
+        let _ = rounds!(s, 2, paths::used);
+    } else {
+        let _ = rounds!(s, 2, paths::kernels);
+    }
+    let [(path, base), (path2, base2)] = [paths::lengths(s, 0), paths::lengths(s, 1)];
     // SAFETY: `body` points into the scratch.
     unsafe {
         (*body).path_len = path;
@@ -153,12 +155,12 @@ pub fn paths(
         (*body).path2_len = path2;
         (*body).base2_len = base2;
     }
-    paths::only(this, s);
+    this.only(get!(s, found));
 }
 
 /// Appends a path as it was given, then the directory that it starts from when it is relative; both lengths.
 #[inline(always)]
-pub fn given(s: *mut Scratch, space: u8, [task, files]: [Ptr; 2], text: Ptr, dir: u8, dirfd: u64) -> (u16, u16) {
+pub fn given(s: *mut Scratch, space: u8, text: Ptr, dir: u8, dirfd: u64) -> (u16, u16) {
     if text.is_null() {
         return (0, 0);
     }
@@ -166,10 +168,12 @@ pub fn given(s: *mut Scratch, space: u8, [task, files]: [Ptr; 2], text: Ptr, dir
     if dir == AS_IS || scratch::first_of_last(s, len) == b'/' {
         return (len, 0);
     }
+    // Asked for again: what is a task to the verifier is none any more once it was in the scratch.
+    let task = kernel::current();
     let start = if dir == NONE || dirfd as u32 == AT_FDCWD {
         path::of_cwd(task)
     } else {
-        path::of_file(file::by_fd(files, dirfd as u32))
+        path::of_file(file::by_fd(kernel::files(task), dirfd as u32))
     };
     (len, append_walked(s, start))
 }

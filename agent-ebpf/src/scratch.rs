@@ -3,7 +3,7 @@
 //! What is read back from here is unknown to the verifier, so its states converge after each branch: walks stay linear in
 //! their bound. Hence the volatile accesses of `get!` and `set!`.
 use crate::{
-    given::WHOLE,
+    given::{Given, WHOLE},
     kernel::{self, Ptr, WINDOW, Window},
 };
 use agent_abi::{
@@ -80,13 +80,15 @@ pub struct Scratch {
     pub key: LiteralKey,
     /// A path that a call was given, for a look: see `given`.
     pub whole: [u64; WHOLE],
-    /// Where it lies in `out`, its length, that of its directory, and whether it is complete without one.
-    pub given_at: u64,
-    pub given_len: u64,
-    pub given_base: u64,
-    pub given_raw: u64,
-    /// The classes that the paths of a call leave.
+    /// The paths of a call, their lengths, and which of them is next.
+    pub given: [Given; 2],
+    pub lengths: [u64; 2],
+    pub next: u64,
+    /// The classes that the paths of a call leave; literals of which slot and hook satisfy them, of which kinds there are.
     pub found: u64,
+    pub slot: u32,
+    pub hook: u32,
+    pub kinds: u64,
 }
 // SAFETY: each processor has its own, and a program is never entered twice on one processor (the kernel refuses it).
 unsafe impl Sync for Scratch {}

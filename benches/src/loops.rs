@@ -64,6 +64,9 @@ fn thread_time() -> f64 {
 /// # Errors
 /// No port that refuses can be found.
 pub fn all() -> Result<Vec<Loop>> {
+    const FLAGS: rustix::fs::OFlags = rustix::fs::OFlags::CREATE.union(rustix::fs::OFlags::WRONLY);
+    let directory = tempfile::TempDir::new()?;
+    let folder = File::open(directory.path())?;
     // A port that was just given back refuses.
     let refused: SocketAddr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     Ok(vec![
@@ -86,6 +89,20 @@ pub fn all() -> Result<Vec<Loop>> {
             }),
             hook: Some("open"),
             aim: Some(800),
+        },
+        Loop {
+            name: "creat+close+unlink",
+            calls: 20_000,
+            // The name is relative, as those that `rm -r` gives.
+            call: Box::new(move || {
+                // Kept as long as the loop is.
+                let _ = &directory;
+                drop(rustix::fs::openat(&folder, "unremarkable", FLAGS, rustix::fs::Mode::RUSR)?);
+                rustix::fs::unlinkat(&folder, "unremarkable", rustix::fs::AtFlags::empty())?;
+                Ok(())
+            }),
+            hook: Some("unlink"),
+            aim: None,
         },
         Loop {
             name: "connect refused",

@@ -131,6 +131,7 @@ impl Tables {
     pub fn opens(hooks: impl IntoIterator<Item = Hook>, opens: OpenFilter) -> Self {
         let mut classes = vec![Vec::new(); Hook::ALL.len()];
         for hook in hooks {
+            let opens = if matches!(hook, Hook::Open | Hook::Exec) { opens } else { OpenFilter::ALL };
             classes[hook as usize].push(Class { opens: opens.bits(), ..Class::everything() });
         }
         Self::new(&KernelFilters::of(classes), |_| Priority::Emergency)
@@ -173,6 +174,11 @@ impl Tables {
             self.failed_execs |= bit;
         }
         let tests = &mut self.tests[hook as usize];
+        for (n, result) in [0, OpenFilter::FAILED].into_iter().enumerate() {
+            if OpenFilter::from_bits(class.opens).wants(result) {
+                tests.results[n] |= bit;
+            }
+        }
         if class.side != Side::Container {
             tests.sides[agent_abi::map::SIDE_HOST as usize] |= bit;
         }

@@ -17,7 +17,11 @@ impl Tables {
         let tests = &self.tests[hook as usize];
         let mut bits = self.classes[facts.event_type as usize];
         if let Some(class) = facts.open_class {
-            bits &= self.opens[class as usize];
+            bits &= if hook == Hook::Open {
+                self.opens[class as usize]
+            } else {
+                tests.results[usize::from(class & OpenFilter::FAILED != 0)]
+            };
         }
         if let Some(inside) = facts.in_container {
             bits &= tests.sides[usize::from(inside)];
@@ -127,7 +131,9 @@ prop_compose! {
         rule in 0..8_u32,
     ) -> Class {
         let types = EventType::ALL.iter().copied().filter(|t| not_types >> (*t as u32 % 8) & 1 == 0).collect();
-        Class { types, opens: opens | 1, side, path, names, ports, blocks, rules: [rule].into() }
+        // Of hooks other than open only whether they fail counts.
+        let opens = if opens & 0x8000 == 0 { opens | 1 } else { [u16::MAX, 0x00ff, 0xff00][usize::from(opens % 3)] };
+        Class { types, opens, side, path, names, ports, blocks, rules: [rule].into() }
     }
 }
 
@@ -159,7 +165,7 @@ proptest! {
         let hook = event_type.hook();
         let filters = filters(hook, classes);
         let facts = Facts {
-            open_class: (hook == Hook::Open).then_some(open),
+            open_class: if hook == Hook::Open { Some(open) } else { Some(open & OpenFilter::FAILED).filter(|_| open & 1 != 0) },
             in_container,
             path: match known {
                 0 => PathFact::Unknown,

@@ -1,26 +1,33 @@
 //! The classes of paths that calls are given: the same calls with and without filters, with paths of all forms.
-use crate::support::{Live, live, tid};
+use crate::{
+    io_uring::{ask, ring},
+    support::{Live, live, tid},
+};
 use agent::probe::{
     KernelFilter, Tables,
     record::{Body, Given, decode},
 };
 use engine::{
     event::{EventType, Hook},
-    plan::kernel::{Class, Facts, KernelFilters, PathFact, Texts},
+    plan::{
+        OpenFilter,
+        kernel::{Class, Facts, KernelFilters, PathFact, Texts},
+    },
     priority::Priority,
 };
+use io_uring::{IoUring, opcode, types};
 use std::{
     collections::BTreeMap,
     ffi::CString,
     fs::{self, File},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, FromRawFd as _, OwnedFd},
     sync::Arc,
 };
 
 const HOOKS: [Hook; 6] = [Hook::Unlink, Hook::Rename, Hook::Link, Hook::Chmod, Hook::Chown, Hook::Mount];
 
-/// A call: type, and each path with its directory.
-type Key = (EventType, [(Vec<u8>, Vec<u8>); 2]);
+/// A call: type, whether it failed, and each path with its directory.
+type Key = (EventType, bool, [(Vec<u8>, Vec<u8>); 2]);
 
 /// What user space makes of a path; None where nothing.
 fn absolute((path, base): &(Vec<u8>, Vec<u8>)) -> Option<Vec<u8>> {
@@ -44,10 +51,18 @@ fn told(live: &mut Live) -> BTreeMap<Key, u64> {
     let (tid, mut told) = (tid(), BTreeMap::new());
     live.ring.drain(usize::MAX, &mut |bytes| {
         let record = decode(bytes).unwrap();
-        let Body::Call(call) = &record.body else { return };
-        if record.header.tid == tid && HOOKS.contains(&record.header.hook) {
-            let owned = |given: Given<'_>| (given.path.to_vec(), given.base.to_vec());
-            told.insert((record.header.event_type, [call.path, call.path2].map(owned)), record.header.classes);
+        let owned = |given: Given<'_>| (given.path.to_vec(), given.base.to_vec());
+        let (failed, paths) = match &record.body {
+            Body::Call(call) if HOOKS.contains(&record.header.hook) => {
+                (call.ret < 0, [call.path, call.path2].map(owned))
+            }
+            Body::Open(open) if record.header.io_uring => {
+                (false, [(open.path.to_vec(), open.base.to_vec()), Default::default()])
+            }
+            _ => return,
+        };
+        if record.header.tid == tid {
+            told.insert((record.header.event_type, failed, paths), record.header.classes);
         }
     });
     told
@@ -150,6 +165,19 @@ impl Script {
             }
         }
     }
+    /// A ring opens them all for reading; what it opens is closed again.
+    fn run_in(&self, ring: &mut IoUring) {
+        for directory in &self.directories {
+            let fd = types::Fd(directory.as_ref().map_or(libc::AT_FDCWD, AsRawFd::as_raw_fd));
+            for path in &self.paths {
+                let opened = ask(ring, &opcode::OpenAt::new(fd, path.as_ptr()).flags(libc::O_RDONLY).build());
+                if opened >= 0 {
+                    // SAFETY: it is ours, and nobody else's.
+                    drop(unsafe { OwnedFd::from_raw_fd(opened) });
+                }
+            }
+        }
+    }
 }
 
 fn filters(root: &str) -> KernelFilters {
@@ -164,9 +192,10 @@ fn filters(root: &str) -> KernelFilters {
         texts(&[], &[&at("in/")], &[]),
         texts(&[], &[&at("in/deep")], &["/x.key", "y/exact"]),
         texts(&["exact"], &[], &[".key"]),
+        Class { opens: OpenFilter::NONE.with(0).bits(), ..texts(&[], &["/"], &[]) },
     ];
     let mut hooks = vec![Vec::new(); Hook::ALL.len()];
-    for hook in HOOKS {
+    for hook in HOOKS.into_iter().chain([Hook::Open]) {
         for (rule, class) in (0..).zip(&classes) {
             hooks[hook as usize].push(Class { rules: [rule].into(), ..class.clone() });
         }
@@ -197,10 +226,33 @@ fn a_call_is_filtered_by_its_paths_whatever_their_form() {
         assert!(after.filtered > before.filtered, "{hook:?}");
         assert_eq!(after.seen, after.filtered + after.shed + after.dropped + after.submitted);
     }
-    assert!(all_told.len() > 3_000, "{}", all_told.len());
+    let (filtered, known) = compare(&filters, &all_told, &some_told);
+    assert!(filtered > 500 && known > 1_000, "{filtered} filtered, {known} plain");
+}
+
+#[test]
+fn an_open_of_a_ring_is_filtered_by_its_path_whatever_its_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(dir.path());
+    let filters = filters(&script.root);
+    let everything = KernelFilter::everything(1, [Hook::Open]);
+    let filter = KernelFilter { classes: Arc::new(Tables::new(&filters, |_| Priority::Warning)), ..everything.clone() };
+    let Some(mut all) = live(&everything) else { return };
+    let Some(mut some) = live(&filter) else { return };
+    let Some(mut ring) = ring(&all, false) else { return };
+    told(&mut all);
+    told(&mut some);
+    script.run_in(&mut ring);
+    let (filtered, known) = compare(&filters, &told(&mut all), &told(&mut some));
+    assert!(filtered > 50 && known > 100, "{filtered} filtered, {known} plain");
+}
+
+/// Each call that is told without filters: with them exactly when a class wants it, or, where its paths are not plain, at least then.
+/// How many are filtered, and of how many that was known.
+fn compare(filters: &KernelFilters, all: &BTreeMap<Key, u64>, some: &BTreeMap<Key, u64>) -> (u64, u64) {
     let (mut filtered, mut known) = (0, 0);
-    for key in all_told.keys() {
-        let (event_type, paths) = key;
+    for key in all.keys() {
+        let (event_type, failed, paths) = key;
         // A symbolic link's target starts where the link lies, what is mounted may be a name.
         let as_is = |n: usize| !paths[n].0.starts_with(b"/") && paths[n].1.is_empty() && !paths[n].0.is_empty();
         let mut whole = [0, 1].map(|n| absolute(&paths[n]));
@@ -215,16 +267,24 @@ fn a_call_is_filtered_by_its_paths_whatever_their_form() {
             may_be_more = true;
         }
         let fact = |n: usize| whole[n].as_deref().map_or(PathFact::Whole(b""), PathFact::Whole);
-        let facts = Facts { path: fact(0), path2: Some(fact(1)), ..Facts::of(*event_type) };
+        let open_class = Some(match event_type.hook() {
+            Hook::Open => OpenFilter::READ,
+            _ if *failed => OpenFilter::FAILED,
+            _ => 0,
+        });
+        let facts = Facts { open_class, path: fact(0), path2: Some(fact(1)), ..Facts::of(*event_type) };
         let wanted = filters.admits(&facts);
-        let got = some_told.get(key).copied().unwrap_or(0);
+        let got = some.get(key).copied().unwrap_or(0);
         assert_eq!(wanted & !got, 0, "held back: {}", shown(key));
+        let is_single = matches!(event_type.hook(), Hook::Open | Hook::Unlink | Hook::Chmod | Hook::Chown)
+            || *event_type == EventType::Umount2;
         // Exactly that where the text is what user space makes of it.
         let plain = |n: usize| {
             let (path, base) = &paths[n];
             let slash: &[u8] = if base == b"/" || base.is_empty() { b"" } else { b"/" };
             let same = path.starts_with(b"/") || whole[n].as_deref() == Some(&[base, slash, path].concat());
-            same && path.len() < 256 && (n == 1 && path.is_empty() || agent_abi::plain::is_plain(path))
+            // A call of one path has no second.
+            n == 1 && is_single || same && path.len() < 256 && agent_abi::plain::is_plain(path)
         };
         if !may_be_more && plain(0) && plain(1) {
             assert_eq!(got, wanted, "not filtered: {}", shown(key));
@@ -232,11 +292,11 @@ fn a_call_is_filtered_by_its_paths_whatever_their_form() {
         }
         filtered += u64::from(got == 0);
     }
-    println!("{} calls: {filtered} filtered, {known} of plain paths", all_told.len());
-    assert!(filtered > 500 && known > 1_000, "{filtered} filtered, {known} plain");
+    println!("{} calls: {filtered} filtered, {known} of plain paths", all.len());
+    (filtered, known)
 }
 
-fn shown((event_type, paths): &Key) -> String {
+fn shown((event_type, _, paths): &Key) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(400)]).into_owned();
     let paths = paths.each_ref().map(|(path, base)| format!("{} from {} ({})", text(path), text(base), path.len()));
     format!("{} {paths:?}", event_type.as_str())

@@ -31,7 +31,7 @@ const HOOKS: [Hook; 12] = [
 ];
 
 /// A ring; None where this kernel gives none, or no tracepoint tells of it, having said so.
-fn ring(live: &Live, polled: bool) -> Option<IoUring> {
+pub fn ring(live: &Live, polled: bool) -> Option<IoUring> {
     let status = live.probe.hook_status();
     let open = &status[Hook::Open as usize];
     if open.reason.contains("is not seen") {
@@ -46,7 +46,7 @@ fn ring(live: &Live, polled: bool) -> Option<IoUring> {
 }
 
 /// Has it carried out; the result. What it points to lives until then.
-fn ask(ring: &mut IoUring, entry: &Entry) -> i32 {
+pub fn ask(ring: &mut IoUring, entry: &Entry) -> i32 {
     // SAFETY: the callers' texts and addresses live across this function, which waits for the end.
     unsafe { ring.submission().push(entry).unwrap() };
     ring.submit_and_wait(1).unwrap();

@@ -37,7 +37,7 @@ pub type Numbers = BTreeSet<(u16, u16)>;
 pub struct Class {
     /// Event types.
     pub types: EventTypes,
-    /// Classes of opens; of execs those that failed or not (no other bit counts); all for other hooks.
+    /// Classes of opens; of other hooks those that failed or not (no other bit counts); all for those of which that is not known.
     pub opens: u16,
     /// Container or host.
     pub side: Side,

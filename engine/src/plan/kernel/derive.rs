@@ -100,9 +100,7 @@ impl Deriver<'_> {
 
     fn test(&self, field: &FieldRef, test: &Test, wanted: bool) -> Class {
         if field.arg.is_none() {
-            if matches!(self.event_type.hook(), Hook::Open | Hook::Exec)
-                && let Some(opens) = self.opens(field.field, test, wanted)
-            {
+            if let Some(opens) = self.opens(field.field, test, wanted) {
                 return Class { opens, ..Class::any() };
             }
             if matches!(field.field, Field::ContainerId | Field::ContainerFullId | Field::ContainerType) {
@@ -139,20 +137,17 @@ impl Deriver<'_> {
         }
     }
 
-    /// The classes of opens (of execs: whether they fail) for which a test may be other than false (or true). `None`: its field is another.
+    /// The classes of opens (of other hooks: whether they fail) for which a test may be other than false (or true). `None`: its field
+    /// is another, or it says nothing.
     fn opens(&self, field: Field, test: &Test, wanted: bool) -> Option<u16> {
         use Field as F;
-        if !matches!(
-            field,
-            F::EvtIsOpenRead
-                | F::EvtIsOpenWrite
-                | F::EvtIsOpenCreate
-                | F::EvtFailed
-                | F::EvtRes
-                | F::EyasIoUring
-                | F::FdNum
-                | F::EvtRawres
-        ) {
+        let of_opens = matches!(field, F::EvtIsOpenRead | F::EvtIsOpenWrite | F::EvtIsOpenCreate | F::FdNum);
+        let of_results = matches!(field, F::EvtFailed | F::EvtRes | F::EyasIoUring | F::EvtRawres);
+        let told = match self.event_type.hook() {
+            Hook::Open => of_opens || of_results,
+            hook => of_results && tells_result(hook),
+        };
+        if !told {
             return None;
         }
         let decided = if wanted { Truth::False } else { Truth::True };
@@ -162,6 +157,11 @@ impl Deriver<'_> {
         };
         Some((0..16).filter(possible).fold(0, |bits, class| bits | 1 << class))
     }
+}
+
+/// Hooks whose events fail or do not, and the kernel knows by their result alone. A connect of an io_uring has one that says nothing.
+pub(super) const fn tells_result(hook: Hook) -> bool {
+    !matches!(hook, Hook::Fork | Hook::Exit | Hook::Connect)
 }
 
 /// Hooks whose calls are given paths, of which nothing but the text is known.

@@ -65,8 +65,8 @@ pub enum PathFact<'a> {
 pub struct Facts<'a> {
     /// Its type.
     pub event_type: EventType,
-    /// Of an open: [`OpenFilter::class`](super::OpenFilter::class). Of an exec: with [`OpenFilter::FAILED`](super::OpenFilter::FAILED) or
-    /// without.
+    /// Of an open: [`OpenFilter::class`](super::OpenFilter::class). Of others: with
+    /// [`OpenFilter::FAILED`](super::OpenFilter::FAILED) or without. What an io_uring is asked for has no result and is without.
     pub open_class: Option<u32>,
     /// Whether the process is in a container, where that is known.
     pub in_container: Option<bool>,

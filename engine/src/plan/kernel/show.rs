@@ -45,7 +45,7 @@ fn tests(hook: Hook, class: &Class) -> String {
     if hook == Hook::Open {
         parts.extend(opens(class.opens));
     }
-    if hook == Hook::Exec {
+    if hook != Hook::Open && super::derive::tells_result(hook) {
         let failed = OpenFilter::from_bits(class.opens).wants(OpenFilter::FAILED);
         let succeeded = OpenFilter::from_bits(class.opens).wants(0);
         parts.extend((failed != succeeded).then(|| if failed { "failed" } else { "succeeded" }.to_owned()));

@@ -203,6 +203,16 @@ fn real(rng: &mut Rng, event: &mut AnyEvent) -> RealFacts {
         facts.path = (known > 2).then_some(path);
         facts.cut = (known > 5).then(|| 1 + rng.below(path.len()));
     }
+    if !matches!(event_type.hook(), Hook::Open | Hook::Exec) && derive::tells_result(event_type.hook()) {
+        let failed = rng.one_in(3);
+        let in_ring = !failed && rng.one_in(3);
+        facts.open_class = (!rng.one_in(4)).then_some(if failed { OpenFilter::FAILED } else { 0 });
+        set("eyas.io_uring", Lookup::Value(Value::Bool(in_ring)));
+        set("evt.failed", Lookup::Value(Value::Bool(failed)));
+        set("evt.res", if in_ring { Lookup::Missing } else { if failed { "ENOENT" } else { "SUCCESS" }.into() });
+        let number = if failed { -2 } else { *rng.pick(&[0, 3]) };
+        set("evt.rawres", if in_ring { Lookup::Missing } else { Lookup::Value(Value::Int(number)) });
+    }
     if event_type.hook() == Hook::Exec {
         let path = *rng.pick(&["/usr/bin/sh", "/tmp/x", "/usr/bin/"]);
         set("proc.exepath", path.into());
