@@ -57,12 +57,12 @@ const GRACE: Duration = Duration::from_millis(1200);
 /// The kernel side cannot be loaded, the rules folder is not there, the address is taken.
 pub fn run(args: RunArgs, people: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    // Another agent watches as soon as it is let go.
     let mut lock = None;
     let done = runtime.block_on(start(args, people, &mut lock));
     // A blocking task that does not end must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    drop(lock);
+    // Another agent watches as soon as it is let go: with the process, and so with all that it has open.
+    Box::leak(Box::new(lock));
     done
 }
 

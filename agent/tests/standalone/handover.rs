@@ -135,6 +135,8 @@ fn handed_over_each_event_is_told_by_one_of_them() {
         std::thread::sleep(Duration::from_millis(700));
         assert!(next.alerts.try_recv().is_err(), "it tells something while it stands by");
         assert_eq!(next.metric("eyas_rule_matches_total{rule=\"eyas-system/marked\"}"), 0);
+        let (memory, status) = (next.metric("eyas_agent_resident_bytes") >> 20, next.status());
+        println!("standing by it takes {memory} MiB and {} % of one core since its start", status["cpuPercent"]);
         let asked = Instant::now();
         kill_process(pid(&first), Signal::TERM).unwrap();
         assert!(first.child.wait().unwrap().success(), "{}", first.log());
