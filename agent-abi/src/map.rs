@@ -96,6 +96,8 @@ wire! {
     pub struct FilterSlot {
         /// Bit n: hook n sends events.
         hooks: u64,
+        /// Bit n: all that keep what the kernel used in calls of hook n are attached.
+        kept: u64,
         /// Bit n (of the first, then the second word): events of type n are wanted, of hooks other than those of the life cycle.
         types: [u64; 2],
         /// Stamped on each record.
@@ -191,7 +193,8 @@ wire! {
         compat: u64,
         /// Canaries that were put into the ring.
         canaries: u64,
-        /// Of those seen: there was no room to keep what the kernel used, so that names and addresses are told from the caller's memory.
+        /// Of those seen: names or addresses are from the caller's memory, though what the kernel used is kept for this hook: there was no
+        /// room, the kernel left the program out, or it had not copied them when the call failed.
         unsure: u64,
     }
 

@@ -40,6 +40,7 @@ pub fn connect(this: &mut Event, call: &Call) -> Option<()> {
     let (address, len) = used::address(s, call.pid_tgid as u32, this.force, (address, len));
     let path_len = socket::given(s, AS_USED, ends, address, len);
     unsafe { (*body).path_len = path_len };
+    used::count(this, s);
     let sk = file::sock(file::by_fd(call.files, fd));
     if !sk.is_null() {
         socket(body, sk, call.ret);

@@ -253,6 +253,14 @@ impl Event {
         }
     }
 
+    /// Counts it as one of which names or addresses are told from the caller's memory, where its hook keeps what the kernel used.
+    #[inline(always)]
+    pub fn unsure(&self) {
+        if !self.is_canary() && self.force.filter.kept >> (self.hook & 63) & 1 != 0 {
+            count!(self.counters, unsure);
+        }
+    }
+
     /// Fills in the header for the current task.
     #[inline(always)]
     pub fn header(&self, to: *mut RecordHeader, task: Ptr, pid_tgid: u64, event_type: u8, flags: u16) {
@@ -306,15 +314,6 @@ impl Event {
         if flags & TRUNCATED != 0 {
             count!(self.counters, truncated);
         }
-    }
-}
-
-/// Counts an event of a hook of which what the kernel used could not be kept. Such a program may be preempted by another of its
-/// kind, so that one may be missing here.
-#[inline(always)]
-pub fn unsure(hook: u8) {
-    if let Some(counters) = COUNTERS.get_ptr_mut(hook as u32) {
-        count!(counters, unsure);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Programs on the kernel's own functions, which keep what the kernel uses while a call runs; `used` tells it when the call ends.
 //!
 //! Each is a shell around one of four ways to keep: an address, a file, whole names that the function is given, or one part of a call
-//! that passes several such functions. A part is known by where it lay in the caller's memory, which the kernel notes beside its copy:
+//! that passes several such functions. Where there is no room nothing is kept, which is counted when the call ends. A part is known by where it lay in the caller's memory, which the kernel notes beside its copy:
 //! so what the kernel looks up on its own while it serves the call is not mistaken for an argument.
 use crate::{
     arch,
@@ -84,7 +84,6 @@ keepers! {
 struct Wanted {
     tid: u32,
     event_type: u8,
-    hook: u8,
     force: InForce,
     regs: Ptr,
     compat: bool,
@@ -118,7 +117,7 @@ fn wanted(hooks: u64) -> Option<Wanted> {
         return None;
     }
     emit::origin(pid_tgid)?;
-    Some(Wanted { tid: pid_tgid as u32, event_type, hook, force, regs, compat })
+    Some(Wanted { tid: pid_tgid as u32, event_type, force, regs, compat })
 }
 
 #[inline(always)]
@@ -142,9 +141,7 @@ fn keep_destination(address: Ptr, len: u32, ret: i32) -> Option<()> {
 fn keep_bytes(wanted: &Wanted, address: Ptr, len: u32) {
     let bytes = kernel::read::<[u64; 16]>(address, 0);
     let kept = KeptAddress { generation: wanted.force.filter.generation, len, bytes };
-    if ADDRESSES.insert(wanted.tid, kept, 0).is_err() {
-        emit::unsure(wanted.hook);
-    }
+    let _ = ADDRESSES.insert(wanted.tid, kept, 0);
 }
 
 #[inline(always)]
@@ -155,10 +152,7 @@ fn keep_names(hook: u8, first: Ptr, second: Ptr) -> Option<()> {
 /// A row for a call of which nothing is kept yet.
 #[inline(always)]
 fn begin(wanted: &Wanted) -> Option<*mut KeptPaths> {
-    if PATHS.insert(wanted.tid, NO_PATHS.get(0)?, 0).is_err() {
-        emit::unsure(wanted.hook);
-        return None;
-    }
+    PATHS.insert(wanted.tid, NO_PATHS.get(0)?, 0).ok()?;
     let row = PATHS.get_ptr_mut(wanted.tid)?;
     // SAFETY: this thread's row, which nobody else writes while it is in this call.
     unsafe {

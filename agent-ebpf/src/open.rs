@@ -97,13 +97,18 @@ pub fn open(this: &mut Event, call: &Call) -> Option<()> {
     let (file, used) = if call.ret < 0 {
         (core::ptr::null(), None)
     } else {
-        (file::by_fd(call.files, call.ret as u32), used::file(call.pid_tgid as u32, this.force))
+        let file = used::file(call.pid_tgid as u32, this.force);
+        if file.is_none() {
+            set!(s, missing, 1);
+        }
+        (file::by_fd(call.files, call.ret as u32), file)
     };
     if begin(s, file, used) {
         set!(s, walk, FILE);
     } else {
         unresolved(s, this, body, call, &arguments);
     }
+    used::count(this, s);
     // One walk for both, and what it is for read back from memory: so the verifier goes through it once.
     if get!(s, walk) != NOWHERE {
         path::climb(s);

@@ -58,6 +58,7 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     used::names(s, call, this.force);
     paths(this, s, AS_USED, body, recipe, [name(recipe.path), name(recipe.path2)]);
     if this.is_unwanted() || this.is_shed() {
+        used::count(this, s);
         return None;
     }
     let text = text(s, body, recipe, call);
@@ -86,6 +87,7 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
             (*body).args[5] = write as u64;
         }
     }
+    used::count(this, s);
     let flags = get!(s, flags) as u16;
     this.header(header, call.task, call.pid_tgid, call.event_type, flags);
     this.submit(header.cast(), scratch::len(s), flags);

@@ -67,6 +67,8 @@ pub struct Scratch {
     pub names_len: u64,
     /// Which names are known (`agent_abi::map::kept`).
     pub known: u64,
+    /// Not 0: of a name or an address that the call was given it is not known what the kernel used.
+    pub missing: u64,
     /// Not 0: what is [`AS_USED`] lies in the kernel.
     pub in_kernel: u64,
     /// The inode and the `f_mode` of a file that is no longer behind its descriptor, else null.
@@ -174,6 +176,7 @@ pub fn parts<T>(s: *mut Scratch) -> (*mut RecordHeader, *mut T) {
 fn begin(s: *mut Scratch, fixed: usize) {
     set!(s, len, fixed as u64);
     set!(s, flags, 0);
+    set!(s, missing, 0);
 }
 
 /// Calls `$round(s)` up to `$most` times, until it returns other than 0; whether it did. What the rounds tell each other lies in the

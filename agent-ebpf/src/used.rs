@@ -4,9 +4,14 @@
 //! call begins -> the kernel copies its arguments -> fentry, fexit (`keep`): kept, by thread -> call ends: told from here, and forgotten
 //! ```
 //! The caller's memory may say something else by the time that the call ends; what is kept here is what was done. Where there is
-//! no room the event is told as the baseline does, from the caller's memory, and counted as unsure. So no event depends on these
+//! no room, or the kernel has left a program out, the event is told as the baseline does, from the caller's memory, and counted as unsure. So no event depends on these
 //! programs, which the kernel may leave out where it preempts one of them (a second run on the same processor).
-use crate::{emit::InForce, kernel::Ptr, scratch::Scratch, syscalls::Call};
+use crate::{
+    emit::{Event, InForce},
+    kernel::Ptr,
+    scratch::Scratch,
+    syscalls::Call,
+};
 use agent_abi::{
     map::{KEPT_ADDRESSES, KEPT_FILES, KEPT_PATHS, KeptAddress, KeptFile, KeptPaths, feature, kept},
     record::{USED, hook},
@@ -74,6 +79,7 @@ fn part<const N: usize>(s: *mut Scratch, bit: u64, given: Ptr) -> Ptr {
     }
     if get!(s, known) & bit == 0 {
         set!(s, in_kernel, 0);
+        set!(s, missing, 1);
         set!(s, flags, get!(s, flags) & !(USED as u64));
         return given;
     }
@@ -120,12 +126,14 @@ pub fn address(s: *mut Scratch, tid: u32, force: InForce, given: (Ptr, u64)) -> 
 #[inline(never)]
 fn look_up_address(s: *mut Scratch, tid: u32, generation: u32) -> u64 {
     set!(s, in_kernel, 0);
+    set!(s, missing, 1);
     let Some(kept) = ADDRESSES.get_ptr(tid) else { return 0 };
     // SAFETY: this thread's row.
     let (bytes, len, of) = unsafe { (&raw const (*kept).bytes, (*kept).len, (*kept).generation) };
     if of == generation {
         set!(s, names[0], bytes.cast());
         set!(s, names_len, len as u64 & 0xff);
+        set!(s, missing, 0);
         sure(s);
     }
     0
@@ -136,6 +144,14 @@ fn look_up_address(s: *mut Scratch, tid: u32, generation: u32) -> u64 {
 pub fn has_address(tid: u32, force: InForce) -> bool {
     // SAFETY: this thread's row.
     is_on() && ADDRESSES.get_ptr(tid).is_some_and(|row| unsafe { (*row).generation } == force.filter.generation)
+}
+
+/// Counts an event that is not told by what the kernel used.
+#[inline(always)]
+pub fn count(this: &Event, s: *mut Scratch) {
+    if is_on() && get!(s, missing) != 0 {
+        this.unsure();
+    }
 }
 
 /// Notes that what is told is what the kernel used, which lies in its memory.

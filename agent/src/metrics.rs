@@ -97,8 +97,7 @@ impl Collector for Source {
         let compat = by_hook(|h| h.compat);
         counters(&mut encoder, "eyas_hook_compat", "Of those seen: 32-bit system calls", compat)?;
         let unsure = by_hook(|h| h.unsure);
-        let help =
-            "Of those seen: names or addresses from the caller's memory, for lack of room to keep what the kernel used";
+        let help = "Of those seen by a hook that keeps what the kernel used: names or addresses from the caller's memory all the same";
         counters(&mut encoder, "eyas_hook_unsure", help, unsure)?;
         let canaries = by_hook(|h| h.canaries);
         counters(&mut encoder, "eyas_hook_canaries", "Canaries that the hook has seen", canaries)?;

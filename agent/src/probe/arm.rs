@@ -123,7 +123,10 @@ impl Probe {
     /// # Errors
     /// The filter cannot be set; the one before is still in force.
     pub fn narrow(&mut self, filter: &KernelFilter) -> Result<(), ProbeError> {
-        self.gate.set(filter.clone())?;
+        let is_kept =
+            |hook: &Hook| keepers(*hook).next().is_some() && keepers(*hook).all(|p| self.attached.contains_key(&p));
+        let kept = filter.hooks().filter(is_kept).fold(0, |bits, hook| bits | 1 << hook as u32);
+        self.gate.set(filter.clone(), kept)?;
         let unneeded: Vec<Program> = self
             .attached
             .keys()

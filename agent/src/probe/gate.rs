@@ -53,12 +53,12 @@ impl Gate {
         &self.slots[self.current].filter
     }
 
-    /// Puts another filter in force; when this returns, every event is judged by it.
-    pub(super) fn set(&mut self, filter: KernelFilter) -> Result<(), ProbeError> {
+    /// Puts another filter in force; when this returns, every event is judged by it. `kept`: see [`FilterSlot::kept`].
+    pub(super) fn set(&mut self, filter: KernelFilter, kept: u64) -> Result<(), ProbeError> {
         let failed = |e: MapError| ProbeError::Map { what: "set the kernel filter", reason: chain(&e) };
         let (before, next) = (self.current, self.current ^ 1);
         self.load_literals(next, filter.classes.literals()).map_err(failed)?;
-        self.maps.slots.set(next as u32, Value(slot(&filter)), 0).map_err(failed)?;
+        self.maps.slots.set(next as u32, Value(FilterSlot { kept, ..slot(&filter) }), 0).map_err(failed)?;
         self.maps.active.set(0, next as u64, 0).map_err(failed)?;
         self.current = next;
         self.slots[next].filter = filter;

@@ -96,7 +96,8 @@ pub struct HookCounters {
     pub compat: u64,
     /// Canaries that were put into the ring.
     pub canaries: u64,
-    /// Of those seen: names or addresses are told from the caller's memory, since there was no room to keep what the kernel used.
+    /// Of those seen: names or addresses are from the caller's memory, though what the kernel used is kept for this hook: there was no room, the
+    /// kernel left the program out, or it had not copied them when the call failed.
     pub unsure: u64,
 }
 

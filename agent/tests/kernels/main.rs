@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod live;
+mod replaced;
 mod rewrite;
 mod script;
 mod triggers;

@@ -105,6 +105,9 @@ fn both_back_ends_tell_the_same() {
         assert!(status.last_proven.is_some() && status.backend == Backend::Primary, "{hook:?}: {}", status.reason);
     }
     let primary = run(&mut live, &folder.0);
+    // At least the step that is said to be so.
+    let unsure = live.probe.counters().unwrap()[Hook::Mount as usize].unsure;
+    assert!(unsure > 0, "a mount told from the caller's memory was not counted");
     drop(live);
     let mut live = Live::load_by(true).unwrap();
     let baseline = run(&mut live, &folder.0);
