@@ -53,6 +53,56 @@ async fn on_two_nodes(t: &e2e::Case) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_of_the_agents_has_no_gap_and_tells_nothing_twice() -> Result<()> {
+    case("upgrade", async |t| {
+        let node = t.nodes().await?.into_iter().next().context("no node")?;
+        let (name, file) = (format!("upgrade-{}", t.nonce), format!("/tmp/{}", t.nonce));
+        t.armed_rule(&name, &format!("evt.type in (open, openat) and fd.name = {file} and evt.is_open_read = true"), "Warning").await?;
+        let pod = Pod::start(&t.cluster, &t.namespace, "reader", json!({"nodeName": node})).await?;
+        pod.sh(&format!("> {file}")).await?;
+        let before = t.agent_pod(&node).await?.name_any();
+        let read = format!(
+            "i=0; while [ ! -e /tmp/stop ]; do for n in 1 2 3 4 5; do : < {file}; done; i=$((i+5)); usleep 3000; done; echo $i"
+        );
+        let (reads, upgraded) = tokio::join!(pod.sh(&read), async {
+            tokio::time::sleep(limit(2.0)).await;
+            let agents = ["-n", SYSTEM_NAMESPACE, "rollout"];
+            let outcome = async {
+                t.kubectl(&[&agents[..], &["restart", "daemonset/eyas-agent"]].concat()).await?;
+                t.kubectl(&[&agents[..], &["status", "daemonset/eyas-agent", "--timeout=120s"]].concat()).await?;
+                // The old one's end is not waited for by that.
+                let label = "app.kubernetes.io/name=eyas-agent";
+                until("one agent", limit(30.0), async || {
+                    let pods = t.kubectl(&["-n", SYSTEM_NAMESPACE, "get", "pods", "-l", label, "-o", "name"]).await?;
+                    let nodes = t.nodes().await?.len();
+                    Ok(Seen::when(pods.lines().count() == nodes, (), pods))
+                })
+                .await
+            }
+            .await;
+            tokio::time::sleep(limit(2.0)).await;
+            pod.sh("> /tmp/stop").await?;
+            outcome
+        });
+        upgraded?;
+        let reads: u64 = reads?.trim().parse().context("how many reads")?;
+        let now = t.agent_pod(&node).await?.name_any();
+        ensure!(now != before, "the agent is the same: {now}");
+        println!("{reads} reads while {before} handed over to {now}");
+        t.until_reported(&name, reads, 20.0).await?;
+        t.until_matches((SYSTEM_NAMESPACE, &name), i64::try_from(reads)?, 60.0).await?;
+        // More would be told twice.
+        tokio::time::sleep(limit(5.0)).await;
+        let reported = t.reported(&t.namespace, &name).await?;
+        ensure!(reported == reads, "{reported} reported of {reads}");
+        let status = t.node_agent(&node).await?.status.context("no status")?;
+        ensure!(status.blind.is_none(), "blind: {:?}", status.blind);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agents_token_writes_nothing_of_another_node() -> Result<()> {
     case("admission", async |t| {
         let node = t.nodes().await?.into_iter().next().context("no node")?;
