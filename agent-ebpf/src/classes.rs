@@ -158,13 +158,20 @@ pub fn by_name(event: &mut Event, s: *mut Scratch, hook: u8, name: [u64; 2]) {
     event.only(tests.any_name | find(s, event.force.slot, kind::tag(hook, kind::NAME), 16));
 }
 
+/// Whether the remote end can decide which classes want an event.
+#[inline(always)]
+pub fn can_remote_decide(event: &Event) -> bool {
+    let tests = event.tests();
+    event.classes & !(tests.any_port & tests.any_address) != 0
+}
+
 /// By the remote end of a connection, as the record tells it.
 #[inline(always)]
 pub fn by_remote(event: &mut Event, s: *mut Scratch, hook: u8, ends: *const Ends) {
-    let tests = event.tests();
-    if event.classes & !(tests.any_port & tests.any_address) == 0 {
+    if !can_remote_decide(event) {
         return;
     }
+    let tests = event.tests();
     // SAFETY: `ends` points into the scratch.
     let (family, port) = unsafe { ((*ends).family, (*ends).port) };
     if !socket::is_ip(family) {
@@ -172,13 +179,9 @@ pub fn by_remote(event: &mut Event, s: *mut Scratch, hook: u8, ends: *const Ends
         event.only(tests.any_port & tests.any_address);
         return;
     }
-    if event.classes & !tests.any_port != 0 {
-        set!(s, key.text[0], port.to_be() as u64);
-        event.only(tests.any_port | find(s, event.force.slot, kind::tag(hook, kind::PORT), 2));
-    }
-    if event.classes & !tests.any_address == 0 {
-        return;
-    }
+    // Both are looked up whichever is tested: fewer ways for the verifier.
+    set!(s, key.text[0], port.to_be() as u64);
+    let by_port = find(s, event.force.slot, kind::tag(hook, kind::PORT), 2);
     // SAFETY: as above; the address is aligned to 8 in each body, and the body to 8 in the scratch.
     let [first, second] = unsafe { (&raw const (*ends).addr).cast::<[u64; 2]>().read_volatile() };
     if socket::is_v4(family) {
@@ -189,7 +192,8 @@ pub fn by_remote(event: &mut Event, s: *mut Scratch, hook: u8, ends: *const Ends
         set!(s, key.text[0], first);
         set!(s, key.text[1], second);
     }
-    event.only(tests.any_address | find(s, event.force.slot, kind::tag(hook, kind::ADDRESS), 16));
+    let by_address = find(s, event.force.slot, kind::tag(hook, kind::ADDRESS), 16);
+    event.only((tests.any_port | by_port) & (tests.any_address | by_address));
 }
 
 /// The classes that the text in the scratch's key satisfies: those of its longest literal.

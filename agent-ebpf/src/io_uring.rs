@@ -19,7 +19,7 @@ use crate::{
 };
 use agent_abi::{
     call::{self, NEEDS_ADDRESS, NONE, OPCODES, RESULT, TYPES, UNSERVED},
-    record::{CallBody, ConnectBody, IO_URING, LAYER_NONE, NO_FD, OpenBody, RecordHeader, event, hook},
+    record::{CALL_ADDRESS, CallBody, ConnectBody, IO_URING, LAYER_NONE, NO_FD, OpenBody, RecordHeader, event, hook},
 };
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
@@ -239,7 +239,9 @@ fn call(this: &mut Event, request: &Request) -> Option<()> {
     // SAFETY: `body` points into the scratch, here and below.
     unsafe { (*body).args = given.args };
     other::paths(this, s, KERNEL, body, recipe, [given.path, given.path2]);
-    if this.is_unwanted() || this.is_shed() {
+    let remote = u64::from(classes::can_remote_decide(this));
+    set!(s, remote, remote);
+    if this.is_unwanted() || remote == 0 && this.is_shed() {
         return None;
     }
     let unix = if given.address.is_null() {
@@ -251,6 +253,15 @@ fn call(this: &mut Event, request: &Request) -> Option<()> {
     };
     let fd = if recipe.fd == NONE || recipe.fd == RESULT { None } else { request.fd() };
     other::object(s, body, request.files, fd, unix);
+    if get!(s, remote) != 0 {
+        // An accept's is not known before it is carried out.
+        if unsafe { (*body).info } & CALL_ADDRESS != 0 {
+            classes::by_remote(this, s, this.hook, unsafe { &raw const (*body).ends });
+        }
+        if this.is_unwanted() || this.is_shed() {
+            return None;
+        }
+    }
     request.submit(this, s, header);
     Some(())
 }

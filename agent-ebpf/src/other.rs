@@ -57,7 +57,10 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     let name = |n: u8| argument(body, n) as Ptr;
     used::names(s, call, this.force);
     paths(this, s, AS_USED, body, recipe, [name(recipe.path), name(recipe.path2)]);
-    if this.is_unwanted() || this.is_shed() {
+    // Where the other end can decide, what nobody wants is not yet known.
+    let remote = u64::from(classes::can_remote_decide(this));
+    set!(s, remote, remote);
+    if this.is_unwanted() || remote == 0 && this.is_shed() {
         used::count(this, s);
         return None;
     }
@@ -72,6 +75,13 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
     let has_fd = if recipe.fd == RESULT { call.ret >= 0 } else { recipe.fd != NONE };
     let fd = if recipe.fd == RESULT { call.ret as u32 } else { argument(body, recipe.fd) as u32 };
     object(s, body, call.files, has_fd.then_some(fd), unix);
+    used::count(this, s);
+    if get!(s, remote) != 0 {
+        classes::by_remote(this, s, this.hook, unsafe { &raw const (*body).ends });
+        if this.is_unwanted() || this.is_shed() {
+            return None;
+        }
+    }
     if recipe.flags & TELLS_CAPABILITIES != 0 {
         let cred = member!(Ptr, call.task, task_cred);
         unsafe {
@@ -87,7 +97,6 @@ pub fn call(this: &mut Event, call: &Call) -> Option<()> {
             (*body).args[5] = write as u64;
         }
     }
-    used::count(this, s);
     let flags = get!(s, flags) as u16;
     this.header(header, call.task, call.pid_tgid, call.event_type, flags);
     this.submit(header.cast(), scratch::len(s), flags);

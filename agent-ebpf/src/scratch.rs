@@ -88,6 +88,8 @@ pub struct Scratch {
     pub next: u64,
     /// The classes that the paths of a call leave; literals of which slot and hook satisfy them, of which kinds there are.
     pub found: u64,
+    /// Not 0: the other end is to be looked at, which may leave fewer.
+    pub remote: u64,
     pub slot: u32,
     pub hook: u32,
     pub kinds: u64,

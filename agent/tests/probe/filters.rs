@@ -15,7 +15,7 @@ use engine::{
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    net::{IpAddr, TcpStream},
+    net::{IpAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
     sync::Arc,
 };
@@ -108,6 +108,59 @@ fn the_kernel_finds_the_classes_that_the_engine_finds() {
     }
     assert_eq!(some, expected);
     assert!(all.len() >= names.len() + ends.len() && some.len() + 3 <= all.len(), "{all:?}\n{some:?}");
+}
+
+#[test]
+fn sends_and_accepts_are_filtered_by_the_other_end() {
+    let hooks = [Hook::Send, Hook::Accept];
+    let ports = |low, high| Class { ports: Some([(low, high)].into()), ..Class::everything() };
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let clients = [TcpStream::connect(server.local_addr().unwrap()), TcpStream::connect(server.local_addr().unwrap())];
+    let client = clients[0].as_ref().unwrap().local_addr().unwrap().port();
+    let blocks = Some(["127.0.0.8/30".parse().unwrap()].into());
+    let filters = filters(vec![
+        (Hook::Send, ports(40_000, 40_009)),
+        (Hook::Send, Class { blocks, ..Class::everything() }),
+        (Hook::Accept, ports(client, client)),
+    ]);
+    let everything = KernelFilter::everything(1, hooks);
+    let filter = KernelFilter { classes: Arc::new(Tables::new(&filters, |_| Priority::Warning)), ..everything.clone() };
+    let Some(mut all) = live(&everything) else { return };
+    let Some(mut some) = live(&filter) else { return };
+    let told = |live: &mut Live| {
+        let (tid, mut told) = (tid(), BTreeMap::new());
+        live.ring.drain(usize::MAX, &mut |bytes| {
+            let record = decode(bytes).unwrap();
+            let Body::Call(call) = &record.body else { return };
+            if record.header.tid == tid && hooks.contains(&record.header.hook) {
+                let end = call.socket.as_ref().and_then(|s| Some((s.addr?, s.port)));
+                told.insert((record.header.event_type, end), record.header.classes);
+            }
+        });
+        told
+    };
+    let from = UdpSocket::bind("0.0.0.0:0").unwrap();
+    for end in ["127.0.0.1:40003", "127.0.0.1:40010", "127.0.0.9:40009", "127.0.0.9:1", "127.0.0.13:53"] {
+        from.send_to(b"x", end).unwrap();
+    }
+    let six = UdpSocket::bind("[::]:0").unwrap();
+    six.send_to(b"x", "[::ffff:127.0.0.9]:1").unwrap();
+    six.send_to(b"x", "[::1]:1").unwrap();
+    for _ in &clients {
+        server.accept().unwrap();
+    }
+    let (all, some) = (told(&mut all), told(&mut some));
+    let mut expected = BTreeMap::new();
+    for (event_type, end) in all.keys() {
+        let (address, port) = end.unwrap();
+        let facts = Facts { address: Fact::Is(address), port: Fact::Is(port), ..Facts::of(*event_type) };
+        let classes = filters.admits(&facts);
+        if classes != 0 {
+            expected.insert((*event_type, *end), classes);
+        }
+    }
+    assert_eq!(some, expected);
+    assert!(all.len() >= 8 && some.len() + 4 <= all.len() && some.len() >= 4, "{all:?}\n{some:?}");
 }
 
 #[test]

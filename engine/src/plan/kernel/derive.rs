@@ -123,16 +123,27 @@ impl Deriver<'_> {
             }
             _ => false,
         };
-        let connects = self.event_type.hook() == Hook::Connect;
+        let remote = |to, from| match self.event_type.hook() {
+            // The other end is the server.
+            Hook::Connect | Hook::Send => to,
+            // It is the client.
+            Hook::Accept => from,
+            _ => false,
+        };
+        use Field as F;
+        let is_port =
+            remote(matches!(field.field, F::FdSport | F::FdRport), matches!(field.field, F::FdCport | F::FdRport));
+        let is_address = remote(
+            matches!(field.field, F::FdSip | F::FdRip | F::FdSnet | F::FdRnet),
+            matches!(field.field, F::FdCip | F::FdRip | F::FdCnet | F::FdRnet),
+        );
         match field.field {
             _ if is_path => Class { path: path(test), ..class },
             Field::FdDirectory if self.event_type.hook() == Hook::Open => Class { path: directory(test), ..class },
             Field::FdFilename if self.event_type.hook() == Hook::Open => Class { path: filename(test), ..class },
             Field::ProcName => Class { names: exact(test), ..class },
-            Field::FdSport | Field::FdRport if connects => Class { ports: ports(test), ..class },
-            Field::FdSip | Field::FdRip | Field::FdSnet | Field::FdRnet if connects => {
-                Class { blocks: blocks(test), ..class }
-            }
+            _ if is_port => Class { ports: ports(test), ..class },
+            _ if is_address => Class { blocks: blocks(test), ..class },
             _ => class,
         }
     }

@@ -77,9 +77,9 @@ pub struct Facts<'a> {
     pub path2: Option<PathFact<'a>>,
     /// See the module.
     pub name: Fact<&'a [u8]>,
-    /// The remote port of a connect.
+    /// The remote port of a connect, a send with an address, an accept.
     pub port: Fact<u16>,
-    /// The remote address of a connect.
+    /// The remote address of these.
     pub address: Fact<IpAddr>,
 }
 

@@ -250,7 +250,7 @@ fn real(rng: &mut Rng, event: &mut AnyEvent) -> RealFacts {
         facts.path = (known[0] != 1 && known[0] != 2).then_some(one);
         facts.cut = (known[0] == 5).then(|| 1 + rng.below(one.len()));
     }
-    if event_type.hook() == Hook::Connect {
+    if matches!(event_type.hook(), Hook::Connect | Hook::Send | Hook::Accept) {
         let address = *rng.pick(&["10.0.0.1", "10.0.0.2", "192.168.1.1", "::1", "fe80::1"]);
         let port = *rng.pick(&[0_u16, 1, 3, 443, 65_535]);
         let known = rng.below(4);
@@ -259,11 +259,13 @@ fn real(rng: &mut Rng, event: &mut AnyEvent) -> RealFacts {
             1 => Lookup::Pending,
             _ => Lookup::Value(value),
         };
-        for field in ["fd.sip", "fd.rip", "fd.snet", "fd.rnet"] {
-            set(field, lookup(Value::Ip(address.parse().unwrap())));
+        // Who accepts is the server itself.
+        let end = if event_type.hook() == Hook::Accept { "c" } else { "s" };
+        for field in [format!("fd.{end}ip"), "fd.rip".into(), format!("fd.{end}net"), "fd.rnet".into()] {
+            set(&field, lookup(Value::Ip(address.parse().unwrap())));
         }
-        for field in ["fd.sport", "fd.rport"] {
-            set(field, lookup(Value::Uint(port.into())));
+        for field in [format!("fd.{end}port"), "fd.rport".into()] {
+            set(&field, lookup(Value::Uint(port.into())));
         }
         facts.remote = match known {
             0 => Fact::Absent,
@@ -362,7 +364,9 @@ fn plain(rng: &mut Rng, depth: usize) -> Expr {
             "proc.exepath",
             "proc.name",
             "fd.sport",
+            "fd.cport",
             "fd.rport",
+            "fd.cip",
             "fd.sip",
             "fd.rip",
             "fd.snet",
@@ -391,8 +395,8 @@ fn plain(rng: &mut Rng, depth: usize) -> Expr {
 /// A literal for a field: of texts the whole, its front, its end, or what an operator makes of these.
 fn piece(rng: &mut Rng, field: &str, op: Op) -> Text {
     let whole = *rng.pick(match field {
-        "fd.sport" | "fd.rport" => &["0", "1", "3", "443", "65535"][..],
-        "fd.sip" | "fd.rip" => &["10.0.0.1", "10.0.0.2", "192.168.1.1", "::1", "fe80::1"],
+        "fd.sport" | "fd.rport" | "fd.cport" => &["0", "1", "3", "443", "65535"][..],
+        "fd.sip" | "fd.rip" | "fd.cip" => &["10.0.0.1", "10.0.0.2", "192.168.1.1", "::1", "fe80::1"],
         "fd.snet" | "fd.rnet" => &["10.0.0.0/8", "10.0.0.0/31", "192.168.0.0/16", "fe80::/10", "::1"],
         "evt.is_open_write" | "evt.failed" | "eyas.io_uring" => &["true", "false"],
         "evt.res" => &["SUCCESS", "ENOENT"],
