@@ -31,6 +31,8 @@ mod handover;
 mod io_uring;
 #[path = "standalone/reloads.rs"]
 mod reloads;
+#[path = "standalone/removals.rs"]
+mod removals;
 #[path = "standalone/streams.rs"]
 mod streams;
 #[path = "standalone/trace.rs"]
