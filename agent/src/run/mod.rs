@@ -158,7 +158,12 @@ async fn start(args: RunArgs, people: bool, lock: &mut Option<handover::Lock>) -
     summary::print(&seams, begun.elapsed());
     let Ok(Ok(told)) = joined else { anyhow::bail!("the detect thread has failed") };
     handing::leave(&seams, cut, told);
-    failed.map_or(Ok(()), Err)
+    let Some(error) = failed else { return Ok(()) };
+    let held = seams.duty.held();
+    Err(error.context(format!(
+        "this agent could not take over from the one before, and ends: {held} events with matches that it held back are lost; start it again when what \
+         follows is mended (status.blind then says since when nobody watched)"
+    )))
 }
 
 /// Cancelled by SIGINT or SIGTERM.
